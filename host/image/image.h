@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From records to CRIU images.
+ *
+ * The image writer knows records and CRIU's format (as of 3.17.1), not the
+ * guest: all that needs guest memory has been settled before it is called.
+ * Page contents are not its business either; it writes the pagemaps, and says
+ * which pages-N.img file holds what.
+ */
+#ifndef OVM_HOST_IMAGE_IMAGE_H
+#define OVM_HOST_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmi/error.h"
+#include "vmi/extract/record.h"
+
+/** A thread as it is to be resumed: the record, with all that depends on where it was settled. */
+struct ovm_image_thread {
+	const struct ovm_rec_thread *rec;
+	/** General registers after the system-call restart was worked out. */
+	struct ovm_rec_regs regs;
+	uint64_t fs_base, gs_base;
+	/** XSAVE area in the standard (non-compacted) form with XSTATE_BV as it was; owned by the caller. */
+	const uint8_t *xsave;
+	size_t xsave_size;
+	/** Signal mask to resume with. */
+	uint64_t blocked;
+};
+
+/** A run of pages in a pages image; adjacent runs have been merged. */
+struct ovm_image_pagemap_entry {
+	/** Address, or offset in the object for shared memory; bytes. */
+	uint64_t address;
+	/** Pages; may exceed 32 bits: the writer splits. */
+	uint64_t nr_pages;
+};
+
+struct ovm_image_pagemap {
+	const struct ovm_image_pagemap_entry *entries;
+	size_t nr;
+	/** N of pages-N.img. */
+	uint32_t pages_id;
+};
+
+struct ovm_image_shmem {
+	const struct ovm_rec_shmem *rec;
+	struct ovm_image_pagemap pagemap;
+};
+
+struct ovm_image_timer {
+	/** ns until it fires; 0: not armed. Interval, ns. */
+	uint64_t remaining, interval;
+};
+
+struct ovm_image_posix_timer {
+	const struct ovm_rec_posix_timer *rec;
+	uint64_t remaining;
+};
+
+struct ovm_image_process {
+	const struct ovm_rec_process *rec;
+	const struct ovm_image_thread *threads; /* the leader first */
+	size_t nr_threads;
+	struct ovm_image_pagemap pagemap;
+	const struct ovm_image_shmem *shmem;
+	size_t nr_shmem;
+	struct ovm_image_timer real, virt, prof;
+	const struct ovm_image_posix_timer *posix_timers;
+	size_t nr_posix_timers;
+};
+
+/** Figures for stats-dump, microseconds and pages. */
+struct ovm_image_stats {
+	uint32_t freezing_us, frozen_us, memdump_us, memwrite_us;
+	uint64_t pages_scanned, pages_skipped_parent, pages_written, pages_lazy;
+	uint64_t shpages_scanned, shpages_skipped_parent, shpages_written;
+};
+
+struct ovm_image_set {
+	const struct ovm_image_process *processes; /* parents first */
+	size_t nr_processes;
+	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
+	uint64_t clock_monotonic, clock_boottime;
+	struct ovm_image_stats stats;
+};
+
+/**
+ * Collect every reason why @set can't be represented, as one OVM_ERROR_NOT_DUMPABLE whose message
+ * has a line per reason ("pid 12: fd 5: pipe ..."); NULL when there is none.
+ */
+struct ovm_error *ovm_image_check(const struct ovm_image_set *set);
+
+/**
+ * Write all images but pages-N.img into the directory @dir_fd; files are created with O_EXCL and
+ * mode 0600. After a failure the directory holds some of them: the caller removes it.
+ *
+ * Errors: OVM_ERROR_OUTPUT with the file's name.
+ */
+struct ovm_error *ovm_image_write(const struct ovm_image_set *set, int dir_fd);
+
+/** Write stats-dump, which needs figures that are known last. */
+struct ovm_error *ovm_image_write_stats(const struct ovm_image_stats *stats, int dir_fd);
+
+#endif /* OVM_HOST_IMAGE_IMAGE_H */

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the extractors find out about processes, in plain C.
+ *
+ * This header is compiled twice: with kernel headers by the LLView pass, and
+ * by the host compiler.  Records live in the arena of one extraction; lists are
+ * linked in the order of the kernel's own.  A number is the guest's word: it
+ * has been read once, and nothing has been checked but what a comment says.
+ *
+ * "Identity" means the address of a kernel object, used only to tell whether
+ * two things are the same one.
+ */
+#ifndef OVM_VMI_EXTRACT_RECORD_H
+#define OVM_VMI_EXTRACT_RECORD_H
+
+#include <linux/types.h>
+
+#ifndef __host
+/* Marks pointers to the tool's own memory; means something to the pass only. */
+#define __host
+#endif
+
+/* Bytes copied out of the guest; @data is NULL when @len is 0. */
+struct ovm_rec_bytes {
+	__u8 __host *data;
+	__u64 len;
+};
+
+enum {
+	OVM_REC_COMM_LEN = 16,
+	OVM_REC_NR_SIGNALS = 64,
+	OVM_REC_NR_RLIMITS = 16,
+	OVM_REC_AUXV_WORDS = 64,
+	OVM_REC_NR_TLS = 3,
+	OVM_REC_RUNS_PER_NODE = 340,
+	OVM_REC_SIGINFO_LEN = 128,
+};
+
+/* ---- threads ------------------------------------------------------------------------------- */
+
+/* User registers as the kernel's struct pt_regs has them (x86-64), in its order. */
+struct ovm_rec_regs {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	__u64 orig_ax, ip, cs, flags, sp, ss;
+};
+
+/* A signal that was sent and not yet delivered. */
+struct ovm_rec_signal {
+	struct ovm_rec_signal __host *next;
+	__s32 signo;
+	/* siginfo_t as user space would get it; synthesised (SI_USER) when the kernel kept none. */
+	__u8 info[OVM_REC_SIGINFO_LEN];
+};
+
+struct ovm_rec_groups {
+	__u32 count;
+	/* @count values of 32 bits each. */
+	struct ovm_rec_bytes gids;
+};
+
+/* Credentials; ids are as seen in the initial user namespace. */
+struct ovm_rec_creds {
+	__u32 uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
+	__u64 cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
+	__u32 securebits;
+	struct ovm_rec_groups groups;
+	__u8 no_new_privs;
+	/* Identity of the user namespace, and whether it is the initial one. */
+	__u64 user_ns;
+	__u8 user_ns_initial;
+};
+
+/* Where a thread is, as far as kernel memory tells. */
+enum ovm_rec_where {
+	/* Current on a CPU: the registers in memory are those of its last entry into the kernel. */
+	OVM_REC_ON_CPU = 1,
+	/* Switched out; it entered the kernel by an interrupt or exception from user mode. */
+	OVM_REC_INTERRUPTED,
+	/* Switched out inside a system call. */
+	OVM_REC_IN_SYSCALL,
+};
+
+/* A time-out that will wake the thread: an hrtimer whose sleeper it is. */
+struct ovm_rec_sleep {
+	/* Whether there is one. */
+	__u8 armed;
+	/* CLOCK_MONOTONIC 1, CLOCK_REALTIME 0, CLOCK_BOOTTIME 7, CLOCK_TAI 11. */
+	__s32 clock;
+	/* Expiry on that clock, ns: hard (latest) and soft (earliest, what was asked for). */
+	__u64 expires, soft_expires;
+};
+
+struct ovm_rec_thread {
+	struct ovm_rec_thread __host *next;
+	/* Address of the task_struct. */
+	__u64 task;
+	__s32 tid;
+	/* In the task's own pid namespace. */
+	__s32 vtid;
+	char comm[OVM_REC_COMM_LEN];
+
+	/* Scheduling state. */
+	__u32 state; /* task_struct.__state */
+	__u32 exit_state;
+	__u64 jobctl;
+	__u32 flags; /* PF_* */
+	__u32 ptrace; /* non-zero: traced */
+	__u32 cpu;
+	__u8 on_cpu;
+	__u8 on_rq;
+	/* thread_info: TIF_* bits, and the system call it is in (orig_ax) or -1. */
+	__u64 tif_flags;
+	enum ovm_rec_where where;
+	/* Address of the kernel function that the thread sleeps in is not known from memory alone;
+	 * the return addresses nearest the top of its stack help a message along. 0: none. */
+	__u64 wchan;
+
+	struct ovm_rec_regs regs;
+	__u64 fs_base, gs_base;
+	__u16 ds, es, fs, gs;
+	/* Compatibility (32-bit) thread: cs == 0x23. */
+	__u8 compat;
+	/* user_desc-like GDT entries 12..14, raw 8-byte descriptors. */
+	__u64 tls[OVM_REC_NR_TLS];
+
+	/* FPU: the kernel's buffer as it is (standard or compacted form). */
+	struct ovm_rec_bytes fpstate;
+	/* fpstate.xfeatures (kernel's), user features, and whether TIF_NEED_FPU_LOAD is set: when clear
+	 * and the thread is on a CPU, the truth is in the vCPU. */
+	__u64 xfeatures, user_xfeatures;
+	__u8 need_fpu_load;
+	/* thread.pkru, valid when @has_pkru. */
+	__u8 has_pkru;
+	__u32 pkru;
+
+	/* User memory that the kernel was told of. */
+	__u64 clear_child_tid, set_child_tid;
+	__u64 robust_list; /* 0: none */
+	__u64 rseq; /* 0: none */
+	__u32 rseq_len, rseq_sig;
+	__u64 sas_sp, sas_size;
+	__u32 sas_flags;
+	__s32 pdeath_signal;
+
+	/* Signals: what sigprocmask would report (saved mask if one is to be restored). */
+	__u64 blocked;
+	__u8 restore_sigmask;
+	struct ovm_rec_signal __host *pending;
+
+	/* Scheduling parameters. */
+	__u32 policy;
+	__s32 nice; /* -20..19 */
+	__u32 rt_priority;
+	__u64 dl_runtime, dl_deadline, dl_period; /* SCHED_DEADLINE */
+	__u64 cpus_allowed[16];
+	__u32 nr_cpus_allowed;
+
+	struct ovm_rec_creds creds;
+	__u32 seccomp_mode;
+	__u64 seccomp_filter; /* identity */
+
+	/* What it waits for. */
+	struct ovm_rec_sleep sleep;
+	/* restart_block.fn: name is resolved by the host. 0: none. */
+	__u64 restart_fn;
+	__u64 io_uring; /* identity of the task's io_uring context, or 0 */
+	__u64 user_dispatch_mode;
+	/* Shares with the leader (false would be a CLONE_VM-only relative). */
+	__u64 mm, files, fs, sighand, nsproxy; /* identities */
+};
+
+/* ---- process-wide state -------------------------------------------------------------------- */
+
+struct ovm_rec_sigaction {
+	__u64 handler, flags, restorer, mask;
+};
+
+/* ITIMER_*: remaining and interval. */
+struct ovm_rec_itimer {
+	/* REAL: expiry on CLOCK_MONOTONIC, ns. VIRTUAL, PROF: expiry in consumed ns of CPU time. 0: off. */
+	__u64 expires;
+	__u64 interval; /* ns */
+};
+
+struct ovm_rec_posix_timer {
+	struct ovm_rec_posix_timer __host *next;
+	__s32 id;
+	__s32 clock;
+	__s32 notify; /* SIGEV_* incl. SIGEV_THREAD_ID */
+	__s32 signo;
+	__u64 value; /* sival_ptr */
+	__s32 notify_tid; /* SIGEV_THREAD_ID: tid, else 0 */
+	__s32 overrun;
+	__u64 interval; /* ns */
+	/* Whether it is armed, then expiry on its clock, ns (for CPU clocks: consumed time). */
+	__u8 armed;
+	__u64 expires;
+	/* Which hrtimer base: clock id of the base on which @expires counts. */
+	__s32 base_clock;
+	__u8 cpu_timer; /* driven by consumed CPU time */
+	/* A signal of it is pending and not yet delivered. */
+	__u8 signal_pending;
+};
+
+struct ovm_rec_rlimit {
+	__u64 cur, max; /* ~0: infinite */
+};
+
+/* Identities of the namespaces, and which of them are the initial ones. */
+struct ovm_rec_namespaces {
+	__u64 mnt, uts, ipc, net, pid, pid_for_children, user, cgroup, time, time_for_children;
+	__u8 mnt_initial, uts_initial, ipc_initial, net_initial, pid_initial, user_initial,
+		cgroup_initial, time_initial;
+	/* Offsets of the time namespace, ns. */
+	__s64 time_monotonic_offset, time_boottime_offset;
+};
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+enum ovm_rec_file_kind {
+	OVM_REC_FILE_REGULAR = 1,
+	OVM_REC_FILE_DIRECTORY,
+	/* Memory character device: null, zero, full, random, urandom, mem, kmsg. */
+	OVM_REC_FILE_CHRDEV_MEM,
+	OVM_REC_FILE_MEMFD,
+	/* Shared anonymous mapping: the kernel's unlinked "/dev/zero" on its internal tmpfs. */
+	OVM_REC_FILE_SHMEM_ANON,
+	/* System V shared memory segment seen as a file. */
+	OVM_REC_FILE_SYSV_SHM,
+	OVM_REC_FILE_HUGETLB_ANON,
+	/* Those that this tool does not save (yet). */
+	OVM_REC_FILE_PIPE,
+	OVM_REC_FILE_FIFO,
+	OVM_REC_FILE_SOCKET,
+	OVM_REC_FILE_TTY,
+	OVM_REC_FILE_CHRDEV,
+	OVM_REC_FILE_BLKDEV,
+	OVM_REC_FILE_ANON_INODE,
+	OVM_REC_FILE_NAMESPACE,
+	OVM_REC_FILE_OTHER,
+};
+
+/* One struct file. */
+struct ovm_rec_file {
+	struct ovm_rec_file __host *next;
+	__u64 file; /* identity */
+	__u64 inode; /* identity */
+	enum ovm_rec_file_kind kind;
+	__u32 mode; /* inode mode, type and permission bits */
+	__u32 flags; /* O_* */
+	__u32 fmode; /* FMODE_* */
+	__u64 pos;
+	__u64 size; /* inode size */
+	__u64 ino;
+	__u32 dev_major, dev_minor; /* of the super block, as user space sees them */
+	__u32 rdev_major, rdev_minor;
+	__u32 nlink;
+	/* The path is as the task's root directory sees it, without a trailing " (deleted)". For anon
+	 * inodes and pseudo file systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
+	struct ovm_rec_bytes path;
+	__u8 unlinked; /* the dentry is unhashed or nlink is 0 */
+	__u8 reachable; /* the path leads from the task's root without passing a foreign mount tree */
+	__s32 mnt_id;
+	__u64 mnt_ns; /* identity of the mount's namespace */
+	__u64 sb_magic;
+	char fstype[16];
+	/* Owner of signals (F_SETOWN, F_SETSIG). */
+	__s32 owner_pid;
+	__u32 owner_pid_type;
+	__u32 owner_uid, owner_euid;
+	__s32 owner_signum;
+	/* memfd */
+	__u32 seals;
+	__u32 uid, gid;
+	/* file_operations, for a message; the host resolves the symbol. */
+	__u64 f_op;
+	/* File locks are held on the inode by this process' files. */
+	__u8 has_locks;
+};
+
+struct ovm_rec_fd {
+	struct ovm_rec_fd __host *next;
+	__s32 fd;
+	__u8 cloexec;
+	struct ovm_rec_file __host *file;
+};
+
+struct ovm_rec_fs {
+	__u64 identity;
+	struct ovm_rec_file __host *cwd; /* synthetic: @file is the dentry's identity */
+	struct ovm_rec_file __host *root;
+	__u32 umask;
+};
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+struct ovm_rec_vma {
+	struct ovm_rec_vma __host *next;
+	__u64 start, end; /* end exclusive */
+	__u64 pgoff; /* pages */
+	__u64 flags; /* VM_* of the guest's kernel; the bits below are decoded for the host */
+	__u8 read, write, exec, shared, may_share, growsdown, locked, lock_on_fault, noreserve,
+		hugetlb, pfnmap, mixedmap, io, seq_read, rand_read, dontcopy, dontdump, mergeable,
+		hugepage, nohugepage, wipe_on_fork, uffd, softdirty, anon_vma, sealed;
+	__u8 vdso, vvar, vsyscall;
+	/* hugetlb: log2 of the page size. */
+	__u8 huge_shift;
+	struct ovm_rec_file __host *file; /* NULL: anonymous */
+	/* Kind of a special mapping ("[vdso]", "[vvar]", "[vvar_vclock]", ...), else "". */
+	char special[24];
+	/* prctl(PR_SET_VMA_ANON_NAME), else empty. */
+	struct ovm_rec_bytes anon_name;
+	/* Protection key. */
+	__u32 pkey;
+};
+
+/* Pages of a shared memory object: physically contiguous runs in index order. */
+struct ovm_rec_run {
+	__u64 index; /* first page's index in the object */
+	__u64 pfn; /* its page frame */
+	__u64 nr; /* pages */
+};
+
+struct ovm_rec_runs {
+	struct ovm_rec_runs __host *next;
+	__u32 nr;
+	struct ovm_rec_run run[OVM_REC_RUNS_PER_NODE];
+};
+
+/* A shmem inode whose content has to be saved: shared anonymous memory, memfd. */
+struct ovm_rec_shmem {
+	struct ovm_rec_shmem __host *next;
+	__u64 inode; /* identity */
+	__u64 ino;
+	__u64 size; /* bytes */
+	struct ovm_rec_runs __host *runs;
+	__u64 nr_pages;
+	/* Pages that are swapped out. */
+	__u64 nr_swapped;
+};
+
+struct ovm_rec_mm {
+	__u64 identity;
+	__u64 pgd; /* guest virtual address of the top table */
+	__u64 start_code, end_code, start_data, end_data, start_stack, start_brk, brk;
+	__u64 arg_start, arg_end, env_start, env_end;
+	__u64 task_size;
+	__u32 nr_auxv; /* words up to and including the AT_NULL pair */
+	__u64 auxv[OVM_REC_AUXV_WORDS];
+	__u32 dumpable; /* 0, 1, 2 */
+	__u8 thp_disabled;
+	__u64 flags;
+	__u64 map_count;
+	__u64 total_vm; /* pages */
+	struct ovm_rec_file __host *exe;
+	struct ovm_rec_vma __host *vmas; /* by address */
+	__u64 nr_vmas;
+	__u64 vdso; /* address, or 0 */
+	/* Resident and swapped pages by the kernel's own counters (approximate). */
+	__u64 rss_file, rss_anon, rss_shmem, swap_entries;
+	__u8 has_aio;
+	__u8 has_uprobes;
+};
+
+struct ovm_rec_process {
+	struct ovm_rec_process __host *next;
+	__u64 task; /* leader's task_struct */
+	/* In the initial pid namespace, and in the task's own. */
+	__s32 pid, ppid, pgid, sid;
+	__s32 vpid, vpgid, vsid;
+	/* Children, zombies included, that are alive in the kernel's list. */
+	__u32 nr_children;
+	__u32 nr_threads;
+	struct ovm_rec_thread __host *threads; /* the leader first */
+	struct ovm_rec_namespaces ns;
+	__u64 files_identity, sighand_identity;
+
+	/* signal_struct */
+	struct ovm_rec_sigaction sigactions[OVM_REC_NR_SIGNALS];
+	struct ovm_rec_signal __host *shared_pending;
+	__u32 signal_flags; /* SIGNAL_* */
+	__s32 group_exit_code;
+	__s32 exit_code;
+	__u32 stopped; /* 1: group-stopped */
+	struct ovm_rec_itimer real, virt, prof;
+	/* CPU time consumed by the whole group, ns: user and user+system. */
+	__u64 utime, stime, sum_exec_runtime;
+	struct ovm_rec_posix_timer __host *posix_timers;
+	struct ovm_rec_rlimit rlimits[OVM_REC_NR_RLIMITS];
+	__s32 oom_score_adj;
+	__u8 child_subreaper, has_child_subreaper;
+	__u32 personality;
+	__u32 loginuid;
+	__u8 has_tty;
+
+	struct ovm_rec_fs fs;
+	struct ovm_rec_fd __host *fds;
+	__u32 nr_fds;
+	/* Every distinct struct file met: fds, mappings, exe; cwd and root apart. */
+	struct ovm_rec_file __host *files;
+	struct ovm_rec_mm mm;
+	struct ovm_rec_shmem __host *shmem;
+
+	/* Resources of whole-process scope that this tool does not save: non-zero if present. */
+	__u8 has_sysv_undo;
+	__u8 has_io_uring;
+	__u8 has_locks;
+	/* cgroup v2 path, for ps. */
+	struct ovm_rec_bytes cgroup;
+};
+
+/* ---- consistency --------------------------------------------------------------------------- */
+
+/* Locks that are held now among those that guard what is extracted; names are literals. */
+struct ovm_rec_lock {
+	struct ovm_rec_lock __host *next;
+	char name[32]; /* "mm->mmap_lock" */
+	__u64 address;
+	__s32 tid; /* of the thread it was met with */
+	__s32 owner; /* tid of the holder where the lock tells, else 0 */
+};
+
+/* What has to be known before anything else is believed. */
+struct ovm_rec_quiescence {
+	__s32 pid; /* in: the thread group looked for, in the initial namespace */
+	__u8 found;
+	struct ovm_rec_thread __host *threads;
+	__u32 nr_threads;
+	struct ovm_rec_lock __host *locks;
+};
+
+/* ---- processes at a glance ----------------------------------------------------------------- */
+
+struct ovm_rec_ps {
+	struct ovm_rec_ps __host *next;
+	__s32 pid, ppid;
+	/* In its own pid namespace. */
+	__s32 vpid;
+	__u32 uid;
+	__u32 nr_threads;
+	char comm[OVM_REC_COMM_LEN];
+	char state; /* as ps(1) shows it */
+	__u64 rss_pages;
+	__u8 kernel_thread;
+	__u8 in_initial_namespaces;
+	__u64 pid_ns, mnt_ns;
+	struct ovm_rec_bytes cgroup; /* path in the default hierarchy */
+	struct ovm_rec_bytes cmdline_hint; /* empty: to be read from user memory by the host */
+	__u64 pgd; /* guest virtual, 0: none */
+	__u64 arg_start, arg_end;
+};
+
+/* ---- entry points -------------------------------------------------------------------------- */
+
+struct ovm_extract_ps_args {
+	struct ovm_rec_ps __host *list; /* out */
+	__u64 nr; /* out */
+};
+
+struct ovm_extract_quiescence_args {
+	struct ovm_rec_quiescence __host *q; /* in: pid; out: the rest */
+};
+
+struct ovm_extract_process_args {
+	__s32 pid; /* in: in the initial pid namespace */
+	struct ovm_rec_process __host *process; /* out */
+};
+
+#ifndef __LLVIEW__
+void ovm_extract_ps(struct ovm_extract_ps_args *args);
+void ovm_extract_quiescence(struct ovm_extract_quiescence_args *args);
+void ovm_extract_process(struct ovm_extract_process_args *args);
+#endif
+
+#endif /* OVM_VMI_EXTRACT_RECORD_H */
