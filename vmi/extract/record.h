@@ -114,6 +114,9 @@ struct ovm_rec_thread {
 	/* Address of the kernel function that the thread sleeps in is not known from memory alone;
 	 * the return addresses nearest the top of its stack help a message along. 0: none. */
 	__u64 wchan;
+	/* Saved kernel stack pointer (thread.sp) and address of the pt_regs on that stack: their distance
+	 * tells how deep in the kernel the thread was switched out. */
+	__u64 kernel_sp, regs_address;
 
 	struct ovm_rec_regs regs;
 	__u64 fs_base, gs_base;
@@ -163,6 +166,8 @@ struct ovm_rec_thread {
 	struct ovm_rec_sleep sleep;
 	/* restart_block.fn: name is resolved by the host. 0: none. */
 	__u64 restart_fn;
+	/* restart_block.nanosleep: user address for the remaining time, or 0. */
+	__u64 restart_rmtp;
 	__u64 io_uring; /* identity of the task's io_uring context, or 0 */
 	__u64 user_dispatch_mode;
 	/* Shares with the leader (false would be a CLONE_VM-only relative). */
@@ -356,6 +361,9 @@ struct ovm_rec_mm {
 	struct ovm_rec_vma __host *vmas; /* by address */
 	__u64 nr_vmas;
 	__u64 vdso; /* address, or 0 */
+	/* context.vdso_image: kernel address of the vDSO's bytes and their number. Pages of the vDSO that
+	 * the process has never touched are not in its page tables. */
+	__u64 vdso_data, vdso_size;
 	/* Resident and swapped pages by the kernel's own counters (approximate). */
 	__u64 rss_file, rss_anon, rss_shmem, swap_entries;
 	__u8 has_aio;
