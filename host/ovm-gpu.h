@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * libovm-gpu: save processes out of a running virtual machine, from outside.
+ *
+ *	struct ovm_attach_options attach = {.size = sizeof(attach), .qmp_path = "vm.qmp"};
+ *	struct ovm_dump_options dump = {.size = sizeof(dump), .pid = 1234,
+ *					.directory = "images", .leave = OVM_LEAVE_RUNNING};
+ *	struct ovm *ovm;
+ *	struct ovm_error *err = ovm_attach(&attach, &ovm);
+ *
+ *	if (!err)
+ *		err = ovm_dump(ovm, &dump, NULL);
+ *	ovm_detach(ovm);
+ *
+ * A struct ovm belongs to one VM and is used by one thread at a time; there may
+ * be many of them.  Only ovm_cancel() may be called from another thread or from
+ * a signal handler.  The library has no global state, installs no signal
+ * handlers, prints nothing and never exits; callbacks run in the calling thread.
+ *
+ * Every options structure begins with its own size, so that it can grow:
+ * fields behind that size are taken as zero, which is always the default.
+ */
+#ifndef OVM_HOST_OVM_GPU_H
+#define OVM_HOST_OVM_GPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ovm;
+
+enum ovm_log_level {
+	OVM_LOG_WARNING = 1,
+	OVM_LOG_INFO,
+	OVM_LOG_DEBUG,
+};
+
+struct ovm_attach_options {
+	/** sizeof(struct ovm_attach_options) */
+	size_t size;
+	/** QMP socket of the VM. QEMU serves one client per socket. */
+	const char *qmp_path;
+	/** Connected QMP socket instead of @qmp_path when greater than 0; it stays the caller's. */
+	int qmp_fd;
+	/** Directory for facts cached by kernel build id, or NULL for none; created when missing. */
+	const char *cache_directory;
+	/** Never search all of guest RAM for the kernel. */
+	bool no_scan;
+	/** Receives messages for people; may be NULL. */
+	void (*log)(void *arg, enum ovm_log_level level, const char *message);
+	void *log_arg;
+};
+
+/**
+ * Attach to a VM: find its RAM and understand its kernel. The VM runs on.
+ *
+ * Errors: OVM_ERROR_UNREACHABLE for QMP and RAM, OVM_ERROR_KERNEL for a kernel that is not
+ * understood. *@ret is set to NULL then.
+ */
+struct ovm_error *ovm_attach(const struct ovm_attach_options *options, struct ovm **ret);
+
+/** Detach from a VM and release all that belongs to it; NULL is fine. */
+void ovm_detach(struct ovm *ovm);
+
+/** Make the operation under way fail with OVM_ERROR_CANCELLED soon. Async-signal-safe. */
+void ovm_cancel(struct ovm *ovm);
+
+/** One line of the answer to "can this VM be dumped?" */
+struct ovm_check_item {
+	/** What is required, a few words. */
+	const char *requirement;
+	bool ok;
+	/** What was found. */
+	const char *finding;
+	/** What to do about it, or NULL when @ok. */
+	const char *remedy;
+};
+
+/**
+ * Check everything that a dump from the VM at the end of @options needs.
+ *
+ * Calls @item for each requirement in turn; a requirement that builds on one that is not met is
+ * left out. Works without an attached context, since attaching may be what fails.
+ *
+ * Returns NULL when the check could be made at all; *@ok tells whether every item was.
+ */
+struct ovm_error *ovm_check(const struct ovm_attach_options *options,
+			    void (*item)(void *arg, const struct ovm_check_item *item), void *arg,
+			    bool *ok);
+
+/** A process of the guest. Strings live as long as the list. */
+struct ovm_process {
+	/** In the guest's initial pid namespace, and in its own. */
+	int32_t pid, parent_pid, namespace_pid;
+	uint32_t uid;
+	uint32_t nr_threads;
+	/** As in ps(1): R S D T t X Z I. */
+	char state;
+	/** Resident memory, bytes, by the kernel's counters. */
+	uint64_t resident;
+	bool kernel_thread;
+	/** Whether it lives in the guest's initial namespaces altogether. */
+	bool initial_namespaces;
+	const char *comm;
+	/** Arguments joined by spaces, non-printing bytes replaced; "" when there are none. */
+	const char *command_line;
+	/** Path in the cgroup v2 hierarchy, or "". */
+	const char *cgroup;
+	/** Id of the container as found in the cgroup path, or "". */
+	const char *container;
+};
+
+struct ovm_process_list {
+	struct ovm_process *processes;
+	size_t nr;
+};
+
+/** List the processes of the guest by pid; free with ovm_process_list_free(). */
+struct ovm_error *ovm_ps(struct ovm *ovm, struct ovm_process_list **ret);
+
+/** Free a process list; NULL is fine. */
+void ovm_process_list_free(struct ovm_process_list *list);
+
+/** What becomes of the process after it was dumped. */
+enum ovm_leave {
+	/** Kill it, as criu dump does. */
+	OVM_LEAVE_KILLED,
+	OVM_LEAVE_RUNNING,
+	OVM_LEAVE_STOPPED,
+};
+
+enum ovm_backend {
+	/** CUDA where there is a device, else CPU. */
+	OVM_BACKEND_AUTO,
+	OVM_BACKEND_CPU,
+	OVM_BACKEND_CUDA,
+};
+
+enum ovm_phase {
+	OVM_PHASE_WAIT, /* for a consistent state */
+	OVM_PHASE_EXTRACT,
+	OVM_PHASE_PAGES,
+	OVM_PHASE_WRITE,
+};
+
+struct ovm_progress {
+	enum ovm_phase phase;
+	/** Bytes of memory copied so far, and in all (0: not known yet). */
+	uint64_t done, total;
+};
+
+struct ovm_dump_options {
+	/** sizeof(struct ovm_dump_options) */
+	size_t size;
+	/** Process to dump, in the guest's initial pid namespace. */
+	int32_t pid;
+	/** Where the images go: a directory that does not exist yet, or an empty one. */
+	const char *directory;
+	enum ovm_leave leave;
+	enum ovm_backend backend;
+	/** Worker threads for walking and copying; 0: one per CPU. */
+	unsigned int nr_threads;
+	/** How long to wait for a consistent state, ms; 0: 5000. */
+	unsigned int timeout_ms;
+	/** Called as the dump goes on; may be NULL. Anything but 0 cancels the dump. */
+	int (*progress)(void *arg, const struct ovm_progress *progress);
+	void *progress_arg;
+};
+
+/** Figures of a dump; times in microseconds. */
+struct ovm_dump_result {
+	/** sizeof(struct ovm_dump_result), set by the caller. */
+	size_t size;
+	uint32_t nr_processes, nr_threads;
+	uint64_t pages_scanned, pages_written, shmem_pages_written;
+	uint64_t bytes_written;
+	/** Attempts until the state was consistent, and the time that took. */
+	uint32_t attempts;
+	uint64_t wait_us;
+	/** How long the VM was paused in the attempt that succeeded, and in all. */
+	uint64_t paused_us, paused_total_us;
+	uint64_t extract_us, walk_us, copy_us, write_us, total_us;
+	/** "cpu" or "cuda". */
+	const char *backend;
+};
+
+/**
+ * Dump a process into CRIU images.
+ *
+ * The VM is paused while the state is taken and runs on whatever happens, also when the caller is
+ * killed. Images appear in @directory all at once when they are complete; a failed dump leaves
+ * nothing. @result may be NULL.
+ *
+ * Errors: OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per reason),
+ * OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,
+ * OVM_ERROR_UNREACHABLE.
+ */
+struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,
+			   struct ovm_dump_result *result);
+
+/** Version of the library, "0.1.0". */
+const char *ovm_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OVM_HOST_OVM_GPU_H */
