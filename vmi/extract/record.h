@@ -120,7 +120,7 @@ struct ovm_rec_thread {
 
 	struct ovm_rec_regs regs;
 	__u64 fs_base, gs_base;
-	__u16 ds, es, fs, gs;
+	__u16 seg_ds, seg_es, seg_fs, seg_gs;
 	/* Compatibility (32-bit) thread: cs == 0x23. */
 	__u8 compat;
 	/* user_desc-like GDT entries 12..14, raw 8-byte descriptors. */

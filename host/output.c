@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmi/cleanup.h"
+
+static const char partial_infix[] = ".ovm-partial.";
+
+struct ovm_output {
+	char *directory; /* as the caller named it */
+	char *name;	 /* its last component */
+	char *partial;	 /* name of the temporary directory in the parent */
+	int parent_fd;
+	int fd;
+	bool committed;
+};
+
+int ovm_output_fd(const struct ovm_output *output)
+{
+	return output->fd;
+}
+
+static void closedir_guard(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+#define _cleanup_closedir_ _cleanup_(closedir_guard)
+
+static DIR *opendir_at(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+static bool is_dot(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* Remove a directory that holds files only, as a temporary one does. */
+static void remove_flat_directory(int parent_fd, const char *name)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(parent_fd, name);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (!is_dot(entry->d_name))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+/* Remove what killed writers left behind for the same target. */
+static void remove_stale(const struct ovm_output *output)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(output->parent_fd, ".");
+	_cleanup_free_ char *prefix = NULL;
+	struct dirent *entry;
+
+	if (!dir || asprintf(&prefix, ".%s%s", output->name, partial_infix) < 0)
+		return;
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, prefix, strlen(prefix)))
+			continue;
+		_cleanup_close_ int fd = openat(output->parent_fd, entry->d_name,
+						O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+			remove_flat_directory(output->parent_fd, entry->d_name);
+	}
+}
+
+static struct ovm_error *check_target(const struct ovm_output *output)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(output->parent_fd, output->name);
+	struct dirent *entry;
+
+	if (!dir) {
+		if (errno == ENOENT)
+			return NULL;
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
+				       "can't use %s as image directory", output->directory);
+	}
+	while ((entry = readdir(dir)))
+		if (!is_dot(entry->d_name))
+			return ovm_error_format(OVM_ERROR_OUTPUT,
+						"%s is not empty: name a new or an empty directory",
+						output->directory);
+	return NULL;
+}
+
+/* Split into parent and last component, trailing slashes aside. */
+static struct ovm_error *open_parent(struct ovm_output *output)
+{
+	_cleanup_free_ char *path = strdup(output->directory);
+
+	if (!path)
+		return ovm_error_no_memory();
+	for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+		path[len - 1] = '\0';
+
+	char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+
+	if (!*base || is_dot(base))
+		return ovm_error_format(OVM_ERROR_OUTPUT,
+					"\"%s\" can't be an image directory: give it a "
+					"name of its own",
+					output->directory);
+	output->name = strdup(base);
+	if (!output->name)
+		return ovm_error_no_memory();
+	if (slash)
+		slash[slash == path] = '\0';
+	output->parent_fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (output->parent_fd < 0)
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, path,
+				       "can't open the parent directory %s", slash ? path : ".");
+	return NULL;
+}
+
+/* Open and lock the temporary directory; false when another dump took it for a stale one. */
+static bool claim_partial(struct ovm_output *output)
+{
+	struct stat st;
+
+	output->fd = openat(output->parent_fd, output->partial,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (output->fd >= 0 && !flock(output->fd, LOCK_EX | LOCK_NB) && !fstat(output->fd, &st) &&
+	    st.st_nlink > 0)
+		return true;
+	if (output->fd >= 0)
+		close(output->fd);
+	output->fd = -1;
+	return false;
+}
+
+/* mkdtemp(3) relative to a directory. */
+static struct ovm_error *make_partial(struct ovm_output *output)
+{
+	errno = EEXIST;
+	for (unsigned int i = 0; i < 100; i++) {
+		uint32_t tag;
+
+		if (getrandom(&tag, sizeof(tag), 0) != sizeof(tag))
+			break;
+		free(output->partial);
+		output->partial = NULL;
+		if (asprintf(&output->partial, ".%s%s%08x", output->name, partial_infix, tag) < 0)
+			return ovm_error_no_memory();
+		if (mkdirat(output->parent_fd, output->partial, 0700)) {
+			if (errno == EEXIST)
+				continue;
+			break;
+		}
+		if (claim_partial(output))
+			return NULL;
+	}
+	return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
+			       "can't make a temporary directory beside %s", output->directory);
+}
+
+struct ovm_error *ovm_output_begin(const char *directory, struct ovm_output **ret)
+{
+	struct ovm_output *output = calloc(1, sizeof(*output));
+	struct ovm_error *err = NULL;
+
+	*ret = NULL;
+	if (!output)
+		return ovm_error_no_memory();
+	output->parent_fd = output->fd = -1;
+	output->directory = strdup(directory);
+	if (!output->directory)
+		err = ovm_error_no_memory();
+	if (!err)
+		err = open_parent(output);
+	if (!err)
+		err = check_target(output);
+	if (!err) {
+		remove_stale(output);
+		err = make_partial(output);
+	}
+	if (err) {
+		ovm_output_end(output);
+		return err;
+	}
+	*ret = output;
+	return NULL;
+}
+
+static struct ovm_error *sync_files(const struct ovm_output *output)
+{
+	_cleanup_closedir_ DIR *dir = opendir_at(output->fd, ".");
+	struct dirent *entry;
+
+	if (!dir)
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
+				       "can't list the images");
+	while ((entry = readdir(dir))) {
+		if (is_dot(entry->d_name))
+			continue;
+		_cleanup_close_ int fd = openat(output->fd, entry->d_name, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || fsync(fd))
+			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, entry->d_name,
+					       "can't write %s to disk", entry->d_name);
+	}
+	fsync(output->fd);
+	return NULL;
+}
+
+struct ovm_error *ovm_output_commit(struct ovm_output *output)
+{
+	struct ovm_error *err = sync_files(output);
+
+	if (err)
+		return err;
+	/* Replaces an empty directory, and nothing else. */
+	if (renameat(output->parent_fd, output->partial, output->parent_fd, output->name))
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
+				       "can't give the images the name %s", output->directory);
+	output->committed = true;
+	fsync(output->parent_fd);
+	return NULL;
+}
+
+void ovm_output_end(struct ovm_output *output)
+{
+	if (!output)
+		return;
+	if (output->partial && output->fd >= 0 && !output->committed)
+		remove_flat_directory(output->parent_fd, output->partial);
+	if (output->fd >= 0)
+		close(output->fd);
+	if (output->parent_fd >= 0)
+		close(output->parent_fd);
+	free(output->partial);
+	free(output->name);
+	free(output->directory);
+	free(output);
+}
