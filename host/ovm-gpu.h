@@ -135,11 +135,11 @@ enum ovm_leave {
 	OVM_LEAVE_STOPPED,
 };
 
-enum ovm_backend {
+enum ovm_dump_backend {
 	/** CUDA where there is a device, else CPU. */
-	OVM_BACKEND_AUTO,
-	OVM_BACKEND_CPU,
-	OVM_BACKEND_CUDA,
+	OVM_DUMP_BACKEND_AUTO,
+	OVM_DUMP_BACKEND_CPU,
+	OVM_DUMP_BACKEND_CUDA,
 };
 
 enum ovm_phase {
@@ -163,7 +163,7 @@ struct ovm_dump_options {
 	/** Where the images go: a directory that does not exist yet, or an empty one. */
 	const char *directory;
 	enum ovm_leave leave;
-	enum ovm_backend backend;
+	enum ovm_dump_backend backend;
 	/** Worker threads for walking and copying; 0: one per CPU. */
 	unsigned int nr_threads;
 	/** How long to wait for a consistent state, ms; 0: 5000. */

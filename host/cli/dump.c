@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static const char usage[] =
+	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR -R [OPTIONS]\n"
+	"\n"
+	"Write CRIU images of a process of the guest, to be resumed by 'criu restore' in\n"
+	"another VM. The VM is paused while the state is taken and runs on afterwards,\n"
+	"whatever happens to this command.\n"
+	"\n"
+	"  --qmp SOCK             QMP socket of the VM\n"
+	"  -t, --tree PID         process to dump (pid in the guest's initial pid namespace)\n"
+	"  -D, --images-dir DIR   directory for the images: a new or an empty one; it appears\n"
+	"                         when they are complete\n"
+	"  -R, --leave-running    leave the process running\n"
+	"  -s, --leave-stopped    leave the process stopped (not available yet)\n"
+	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
+	"  -j, --jobs N           worker threads (default: one per CPU)\n"
+	"  --timeout SECONDS      wait at most so long for a consistent state (default: 5)\n"
+	"  --json                 figures of the dump as JSON\n"
+	"  -v, --verbose          say what is being done; twice: in detail\n"
+	"\n"
+	"Exit status: 0 done, 2 usage, 3 guest out of reach, 4 guest kernel not understood,\n"
+	"5 not dumpable, 6 no consistent state in time, 7 output failed, 130 interrupted.\n";
+
+struct bar {
+	bool shown;
+	int percent;
+};
+
+static int show_progress(void *arg, const struct ovm_progress *progress)
+{
+	static const char *const phases[] = {
+		[OVM_PHASE_WAIT] = "waiting for a consistent state",
+		[OVM_PHASE_EXTRACT] = "reading the kernel's structures",
+		[OVM_PHASE_PAGES] = "copying memory",
+		[OVM_PHASE_WRITE] = "writing images",
+	};
+	struct bar *bar = arg;
+	int percent = progress->total ? (int)(progress->done * 100 / progress->total) : 0;
+
+	if (bar->shown && percent == bar->percent && progress->phase == OVM_PHASE_PAGES)
+		return cli_interrupted();
+	bar->shown = true;
+	bar->percent = percent;
+	fprintf(stderr, "\r\033[K%s", phases[progress->phase]);
+	if (progress->phase == OVM_PHASE_PAGES)
+		fprintf(stderr, " [%-25.*s] %3d%% of %lu MiB", percent / 4,
+			"#########################", percent,
+			(unsigned long)(progress->total >> 20));
+	fflush(stderr);
+	return cli_interrupted();
+}
+
+static void clear_bar(const struct bar *bar)
+{
+	if (bar->shown)
+		fputs("\r\033[K", stderr);
+}
+
+static struct json_object *result_json(const struct ovm_dump_options *options,
+				       const struct ovm_dump_result *result)
+{
+	struct json_object *o = json_object_new_object();
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figures[] = {
+		{"processes", result->nr_processes},
+		{"threads", result->nr_threads},
+		{"pages_scanned", result->pages_scanned},
+		{"pages_written", result->pages_written},
+		{"shmem_pages_written", result->shmem_pages_written},
+		{"bytes_written", result->bytes_written},
+		{"attempts", result->attempts},
+		{"wait_us", result->wait_us},
+		{"paused_us", result->paused_us},
+		{"paused_total_us", result->paused_total_us},
+		{"extract_us", result->extract_us},
+		{"walk_us", result->walk_us},
+		{"copy_us", result->copy_us},
+		{"write_us", result->write_us},
+		{"total_us", result->total_us},
+	};
+
+	json_object_object_add(o, "pid", json_object_new_int(options->pid));
+	json_object_object_add(o, "directory", json_object_new_string(options->directory));
+	json_object_object_add(o, "backend", json_object_new_string(result->backend));
+	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
+		json_object_object_add(o, figures[i].name,
+				       json_object_new_uint64(figures[i].value));
+	return o;
+}
+
+static int report(const struct cli_common *common, const struct ovm_dump_options *options,
+		  const struct ovm_dump_result *result)
+{
+	if (common->json)
+		return cli_print_json(common, result_json(options, result));
+	printf("%s: pid %d, %u thread%s, %lu pages (%.1f MiB), VM paused for %.1f ms\n",
+	       options->directory, options->pid, result->nr_threads,
+	       result->nr_threads == 1 ? "" : "s",
+	       (unsigned long)(result->pages_written + result->shmem_pages_written),
+	       (double)result->bytes_written / (1 << 20), (double)result->paused_us / 1000);
+	return cli_flush(common);
+}
+
+/* A decimal number in @min..@max; false for anything else. */
+static bool parse_number(const char *text, long min, long max, long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtol(text, &end, 10);
+	return !errno && end != text && !*end && *ret >= min && *ret <= max;
+}
+
+static bool parse_timeout(const char *text, unsigned int *ret)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds > 0 && seconds <= 86400))
+		return false;
+	*ret = (unsigned int)(seconds * 1000 + 0.5);
+	return *ret > 0;
+}
+
+static bool parse_backend(const char *text, enum ovm_dump_backend *ret)
+{
+	static const char *const names[] = {"auto", "cpu", "cuda"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		*ret = (enum ovm_dump_backend)i;
+		return true;
+	}
+	return false;
+}
+
+static int parse_option(const struct cli_common *common, int opt, struct ovm_dump_options *dump)
+{
+	long number;
+
+	switch (opt) {
+	case 't':
+		if (!parse_number(optarg, 1, INT_MAX, &number))
+			return cli_usage_error(common, "'%s' is no pid", optarg);
+		dump->pid = (int32_t)number;
+		return -1;
+	case 'D':
+		dump->directory = optarg;
+		return -1;
+	case 'R':
+		dump->leave = OVM_LEAVE_RUNNING;
+		return -1;
+	case 's':
+		dump->leave = OVM_LEAVE_STOPPED;
+		return -1;
+	case 'j':
+		if (!parse_number(optarg, 1, 1024, &number))
+			return cli_usage_error(common, "-j takes a number from 1 to 1024, not '%s'",
+					       optarg);
+		dump->nr_threads = (unsigned int)number;
+		return -1;
+	case CLI_OPT_SPECIFIC:
+		if (!parse_backend(optarg, &dump->backend))
+			return cli_usage_error(
+				common, "--backend takes auto, cpu or cuda, not '%s'", optarg);
+		return -1;
+	case CLI_OPT_SPECIFIC + 1:
+		if (!parse_timeout(optarg, &dump->timeout_ms))
+			return cli_usage_error(
+				common, "--timeout takes seconds up to 86400, not '%s'", optarg);
+		return -1;
+	}
+	return -1;
+}
+
+static int dump(const struct cli_common *common, struct ovm_dump_options *options)
+{
+	struct ovm_dump_result result = {.size = sizeof(result)};
+	struct ovm_attach_options attach = cli_attach_options(common);
+	struct bar bar = {0};
+	struct ovm *ovm;
+	struct ovm_error *err = ovm_attach(&attach, &ovm);
+
+	if (!err) {
+		if (isatty(STDERR_FILENO)) {
+			options->progress = show_progress;
+			options->progress_arg = &bar;
+		}
+		cli_cancel_on_signal(ovm);
+		err = ovm_dump(ovm, options, &result);
+		clear_bar(&bar);
+		cli_cancel_on_signal(NULL);
+	}
+	ovm_detach(ovm);
+	return err ? cli_fail(common, err) : report(common, options, &result);
+}
+
+int cli_dump(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		CLI_COMMON_LONG{"tree", required_argument, NULL, 't'},
+		{"images-dir", required_argument, NULL, 'D'},
+		{"leave-running", no_argument, NULL, 'R'},
+		{"leave-stopped", no_argument, NULL, 's'},
+		{"jobs", required_argument, NULL, 'j'},
+		{"backend", required_argument, NULL, CLI_OPT_SPECIFIC},
+		{"timeout", required_argument, NULL, CLI_OPT_SPECIFIC + 1},
+		{NULL, 0, NULL, 0},
+	};
+	struct cli_common common = {.command = "dump"};
+	struct ovm_dump_options options = {.size = sizeof(options)};
+	int opt, status = -1;
+
+	while ((opt = getopt_long(argc, argv, CLI_COMMON_SHORT "t:D:Rsj:", long_options, NULL)) >=
+	       0) {
+		if (!cli_common_option(&common, opt, usage, &status))
+			status = parse_option(&common, opt, &options);
+		if (status >= 0)
+			return status;
+	}
+	if (optind < argc)
+		return cli_usage_error(&common, "unexpected argument '%s'", argv[optind]);
+	if (!common.qmp)
+		return cli_usage_error(&common, "which VM? Name its QMP socket with --qmp");
+	if (!options.pid)
+		return cli_usage_error(&common, "which process? Name its pid with -t");
+	if (!options.directory)
+		return cli_usage_error(&common, "where to? Name a directory with -D");
+	return dump(&common, &options);
+}
