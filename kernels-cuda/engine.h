@@ -107,7 +107,8 @@ struct ovm_walk_request {
 	/** Masks of the swap types (bit n: type n) that mean migration and marker. */
 	uint32_t migration_types;
 	uint32_t marker_types;
-	/** Most page-table entries to look at, every table counting as 512; 0: by RAM size. */
+	/** Most page-table entries to look at; a table counts as 512, a huge page as 64. 0: by RAM
+	 * size. */
 	uint64_t max_entries;
 	/** Most runs to return; 0: by RAM size. */
 	uint64_t max_runs;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a back end of the page engine implements. */
+#ifndef OVM_KERNELS_CUDA_BACKEND_H
+#define OVM_KERNELS_CUDA_BACKEND_H
+
+#include "engine.h"
+#include "pageops.h"
+#include "pool.h"
+
+/** The part of an engine that all back ends have. */
+struct ovm_engine {
+	const struct ovm_engine_backend *backend;
+	struct ovm_pool *pool;
+	/** NULL until attached. */
+	const struct ovm_memory *memory;
+	/** Guest RAM, sorted, adjacent ranges joined. */
+	struct ovm_gpa_range *ram;
+	uint32_t nr_ram;
+	/** Bytes of guest RAM. */
+	uint64_t ram_size;
+	/** The back end's own state. */
+	void *state;
+};
+
+/** The requests that a back end gets are checked: see engine.c. */
+struct ovm_engine_backend {
+	const char *name;
+	/** Make engine->state for engine->memory. */
+	struct ovm_error *(*attach)(struct ovm_engine *engine);
+	/** Free engine->state, which may be NULL. */
+	void (*detach)(struct ovm_engine *engine);
+	struct ovm_error *(*walk)(struct ovm_engine *engine, const struct ovm_walk_request *request,
+				  struct ovm_walk_result *result);
+	struct ovm_error *(*copy)(struct ovm_engine *engine,
+				  const struct ovm_copy_request *request);
+};
+
+extern const struct ovm_engine_backend ovm_backend_cpu;
+
+/** The CPU back end's walk: level by level, by the engine's threads. */
+struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
+			       struct ovm_walk_result *result);
+
+/** Write into a sink; see ovm_sink_write_fn. */
+struct ovm_error *ovm_page_sink_write(struct ovm_page_sink *sink, const struct iovec *iov,
+				      int nr_iov, uint64_t offset);
+
+#endif /* OVM_KERNELS_CUDA_BACKEND_H */

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The walk on CPU cores.
+ *
+ * Each step splits the list of items into chunks. A worker copies a chunk's
+ * tables out of guest RAM with one batch of reads, decodes the copies and puts
+ * what it found into the chunk's own array; the arrays are then joined in order.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../vmi/cleanup.h"
+#include "backend.h"
+#include "pagewalk.h"
+#include "placement.h"
+#include "vmemmap.h"
+
+enum {
+	/* Items a chunk: their tables fit into a CPU's second-level cache. */
+	CHUNK_ITEMS = 64,
+	TABLES_SIZE = CHUNK_ITEMS * OVM_PAGE_SIZE,
+	/* What a final entry above level 1 costs of the budget: bounds the list of items. */
+	FINAL_ENTRY_COST = 64,
+};
+
+static inline bool ovm_walk_load_vmemmap(void *arg, uint64_t va, uint64_t *ret)
+{
+	return ovm_vmemmap_load(arg, va, ret);
+}
+
+static inline void ovm_walk_prefetch_vmemmap(void *arg, uint64_t va)
+{
+	const uint8_t *data = ovm_vmemmap_cached(arg, va);
+
+	if (data)
+		__builtin_prefetch(data);
+}
+
+struct worker {
+	/* Copies of the tables of a chunk. */
+	uint64_t (*tables)[OVM_TABLE_ENTRIES];
+	/* NULL when pages are not classified. */
+	struct ovm_vmemmap *vmemmap;
+	struct ovm_walk_counts counts;
+};
+
+/* What a chunk became: items or runs. */
+struct chunk {
+	void *data;
+	size_t nr;
+	size_t cap;
+};
+
+struct cpu_walk {
+	struct ovm_walk walk;
+	const struct ovm_walk_request *request;
+	struct ovm_pool *pool;
+	const struct ovm_memory *memory;
+	struct worker *workers;
+	struct ovm_walk_item *items;
+	size_t nr_items;
+	struct chunk *chunks;
+	size_t nr_chunks;
+	atomic_uint_fast64_t entries;
+	atomic_uint_fast64_t runs;
+	uint64_t tables;
+};
+
+/* Make room for @more elements, by doubling. */
+static struct ovm_error *chunk_reserve(struct chunk *chunk, size_t more, size_t size)
+{
+	if (chunk->cap - chunk->nr >= more)
+		return NULL;
+
+	size_t cap = chunk->cap * 2 > chunk->nr + more ? chunk->cap * 2 : chunk->nr + more;
+	void *data = reallocarray(chunk->data, cap, size);
+
+	if (!data)
+		return ovm_error_no_memory();
+	chunk->data = data;
+	chunk->cap = cap;
+	return NULL;
+}
+
+static struct ovm_error *charge(atomic_uint_fast64_t *used, uint64_t amount, uint64_t max,
+				const char *what)
+{
+	if (atomic_fetch_add_explicit(used, amount, memory_order_relaxed) + amount <= max)
+		return NULL;
+	return ovm_error_format(OVM_ERROR_BUDGET,
+				"the process' page tables hold more than %llu %s: they are "
+				"damaged, or the limit is too low",
+				(unsigned long long)max, what);
+}
+
+static struct ovm_error *charge_items(struct cpu_walk *cpu, const struct ovm_walk_item *items,
+				      size_t nr)
+{
+	uint64_t entries = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		entries +=
+			items[i].pte.state == OVM_PTE_TABLE ? OVM_TABLE_ENTRIES : FINAL_ENTRY_COST;
+	return charge(&cpu->entries, entries, cpu->request->max_entries, "entries");
+}
+
+static size_t chunk_items(const struct cpu_walk *cpu, size_t chunk,
+			  const struct ovm_walk_item **ret)
+{
+	size_t first = chunk * CHUNK_ITEMS;
+	size_t left = cpu->nr_items - first;
+
+	*ret = cpu->items + first;
+	return left < CHUNK_ITEMS ? left : CHUNK_ITEMS;
+}
+
+/* Copy the tables of those items that are tables of at least @min_level. */
+static struct ovm_error *load_tables(const struct cpu_walk *cpu, const struct worker *worker,
+				     const struct ovm_walk_item *items, size_t nr,
+				     unsigned int min_level)
+{
+	struct ovm_memory_read reads[CHUNK_ITEMS];
+	size_t nr_reads = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (items[i].pte.state != OVM_PTE_TABLE || items[i].level < min_level)
+			continue;
+		reads[nr_reads].gpa = items[i].pte.gpa;
+		reads[nr_reads].buf = worker->tables[i];
+		reads[nr_reads].len = OVM_PAGE_SIZE;
+		nr_reads++;
+	}
+	return ovm_error_prepend(ovm_memory_read_batch(cpu->memory, reads, nr_reads),
+				 "can't read the process' page tables");
+}
+
+static struct ovm_error *expand_item(struct cpu_walk *cpu, const struct worker *worker,
+				     const struct ovm_walk_item *item, size_t index,
+				     struct chunk *out)
+{
+	struct ovm_error *err = chunk_reserve(out, OVM_TABLE_ENTRIES, sizeof(*item));
+
+	if (err)
+		return err;
+
+	struct ovm_walk_item *items = (struct ovm_walk_item *)out->data + out->nr;
+
+	if (item->pte.state != OVM_PTE_TABLE || item->level == 1) {
+		items[0] = *item;
+		out->nr++;
+		return NULL;
+	}
+
+	uint32_t nr = ovm_walk_expand(&cpu->walk, item, worker->tables[index], items);
+
+	out->nr += nr;
+	return charge_items(cpu, items, nr);
+}
+
+static struct ovm_error *expand_chunk(void *arg, unsigned int worker_index, size_t index)
+{
+	struct cpu_walk *cpu = arg;
+	const struct worker *worker = &cpu->workers[worker_index];
+	const struct ovm_walk_item *items;
+	size_t nr = chunk_items(cpu, index, &items);
+	struct ovm_error *err = load_tables(cpu, worker, items, nr, 2);
+
+	for (size_t i = 0; i < nr && !err; i++)
+		err = expand_item(cpu, worker, &items[i], i, &cpu->chunks[index]);
+	return err;
+}
+
+/* The runs of an item; those that @builder finishes go into @out. */
+static struct ovm_error *emit_item(struct cpu_walk *cpu, struct worker *worker,
+				   const struct ovm_walk_item *item, size_t index,
+				   struct ovm_run_builder *builder, struct chunk *out)
+{
+	struct ovm_error *err =
+		chunk_reserve(out, ovm_walk_max_runs(&cpu->walk, item), sizeof(struct ovm_run));
+
+	if (err)
+		return err;
+	builder->out = (struct ovm_run *)out->data + out->nr;
+	builder->nr = 0;
+	ovm_walk_emit(&cpu->walk, worker->vmemmap, item, worker->tables[index], builder);
+	out->nr += builder->nr;
+	if (worker->vmemmap && worker->vmemmap->err)
+		return ovm_error_prepend(ovm_take_pointer(worker->vmemmap->err),
+					 "can't read the guest's page descriptors");
+	return charge(&cpu->runs, builder->nr, cpu->request->max_runs, "runs of pages");
+}
+
+static void add_counts(struct ovm_walk_counts *sum, const struct ovm_walk_counts *counts)
+{
+	for (unsigned int i = 0; i < OVM_PAGE_NR_KINDS; i++)
+		sum->pages[i] += counts->pages[i];
+	sum->prot_none_pages += counts->prot_none_pages;
+}
+
+static struct ovm_error *emit_chunk(void *arg, unsigned int worker_index, size_t index)
+{
+	struct cpu_walk *cpu = arg;
+	struct worker *worker = &cpu->workers[worker_index];
+	struct chunk *out = &cpu->chunks[index];
+	const struct ovm_walk_item *items;
+	size_t nr = chunk_items(cpu, index, &items);
+	struct ovm_error *err = load_tables(cpu, worker, items, nr, 1);
+	struct ovm_run_builder builder = {0};
+
+	for (size_t i = 0; i < nr && !err; i++)
+		err = emit_item(cpu, worker, &items[i], i, &builder, out);
+	if (!err)
+		err = chunk_reserve(out, 1, sizeof(struct ovm_run));
+	if (err)
+		return err;
+	builder.out = (struct ovm_run *)out->data + out->nr;
+	builder.nr = 0;
+	ovm_run_builder_flush(&builder);
+	out->nr += builder.nr;
+	add_counts(&worker->counts, &builder.counts);
+	return NULL;
+}
+
+static void free_chunks(struct cpu_walk *cpu)
+{
+	for (size_t i = 0; i < cpu->nr_chunks; i++)
+		free(cpu->chunks[i].data);
+	free(cpu->chunks);
+	cpu->chunks = NULL;
+	cpu->nr_chunks = 0;
+}
+
+/* Run a step over all items; its results are in cpu->chunks. */
+static struct ovm_error *run_step(struct cpu_walk *cpu,
+				  struct ovm_error *(*step)(void *, unsigned int, size_t))
+{
+	size_t nr = (cpu->nr_items + CHUNK_ITEMS - 1) / CHUNK_ITEMS;
+
+	cpu->chunks = calloc(nr ? nr : 1, sizeof(*cpu->chunks));
+	if (!cpu->chunks)
+		return ovm_error_no_memory();
+	cpu->nr_chunks = nr;
+
+	const struct ovm_pool_job job = {
+		.nr = nr,
+		.run = step,
+		.arg = cpu,
+		.poll = cpu->request->cancelled,
+		.poll_arg = cpu->request->arg,
+	};
+
+	return ovm_pool_run(cpu->pool, &job);
+}
+
+/* Join the chunks' arrays, freeing each as soon as it is copied. */
+static struct ovm_error *join_items(struct cpu_walk *cpu)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < cpu->nr_chunks; i++)
+		total += cpu->chunks[i].nr;
+
+	struct ovm_walk_item *items = calloc(total ? total : 1, sizeof(*items));
+
+	if (!items)
+		return ovm_error_no_memory();
+	free(cpu->items);
+	cpu->items = items;
+	cpu->nr_items = total;
+	for (size_t i = 0; i < cpu->nr_chunks; i++) {
+		struct chunk *chunk = &cpu->chunks[i];
+
+		if (chunk->nr)
+			memcpy(items, chunk->data, chunk->nr * sizeof(*items));
+		items += chunk->nr;
+		free(ovm_take_pointer(chunk->data));
+	}
+	return NULL;
+}
+
+static size_t join_run(struct ovm_run *runs, size_t nr, const struct ovm_run *run)
+{
+	if (nr && ovm_run_merge(&runs[nr - 1], run))
+		return nr;
+	runs[nr] = *run;
+	return nr + 1;
+}
+
+/* Join the chunks' runs; a run that was cut where chunks meet becomes one again. */
+static struct ovm_error *join_runs(struct cpu_walk *cpu, struct ovm_walk_result *result)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < cpu->nr_chunks; i++)
+		total += cpu->chunks[i].nr;
+	result->runs = calloc(total ? total : 1, sizeof(*result->runs));
+	if (!result->runs)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < cpu->nr_chunks; i++) {
+		struct chunk *chunk = &cpu->chunks[i];
+		const struct ovm_run *runs = chunk->data;
+
+		if (!chunk->nr)
+			continue;
+		result->nr_runs = join_run(result->runs, result->nr_runs, &runs[0]);
+		if (chunk->nr > 1)
+			memcpy(&result->runs[result->nr_runs], &runs[1],
+			       (chunk->nr - 1) * sizeof(*runs));
+		result->nr_runs += chunk->nr - 1;
+		free(ovm_take_pointer(chunk->data));
+	}
+	return NULL;
+}
+
+static void count_tables(struct cpu_walk *cpu, unsigned int level)
+{
+	for (size_t i = 0; i < cpu->nr_items; i++)
+		cpu->tables +=
+			cpu->items[i].pte.state == OVM_PTE_TABLE && cpu->items[i].level == level;
+}
+
+static struct ovm_error *walk_run(struct cpu_walk *cpu, struct ovm_walk_result *result)
+{
+	struct ovm_error *err;
+
+	for (unsigned int level = cpu->request->levels; level > 1; level--) {
+		count_tables(cpu, level);
+		err = run_step(cpu, expand_chunk);
+		if (!err)
+			err = join_items(cpu);
+		if (err)
+			return err;
+		free_chunks(cpu);
+	}
+	count_tables(cpu, 1);
+	err = run_step(cpu, emit_chunk);
+	if (!err)
+		err = join_runs(cpu, result);
+	if (err)
+		return err;
+	result->tables = cpu->tables;
+	for (unsigned int i = 0; i < ovm_pool_nr_threads(cpu->pool); i++) {
+		const struct ovm_walk_counts *counts = &cpu->workers[i].counts;
+
+		for (unsigned int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
+			result->pages[kind] += counts->pages[kind];
+		result->prot_none_pages += counts->prot_none_pages;
+	}
+	return NULL;
+}
+
+static struct ovm_error *workers_init(struct cpu_walk *cpu)
+{
+	unsigned int nr = ovm_pool_nr_threads(cpu->pool);
+	const struct ovm_page_layout *page = cpu->request->page;
+
+	cpu->workers = calloc(nr, sizeof(*cpu->workers));
+	if (!cpu->workers)
+		return ovm_error_no_memory();
+	for (unsigned int i = 0; i < nr; i++) {
+		struct worker *worker = &cpu->workers[i];
+		struct ovm_error *err = NULL;
+
+		worker->tables = ovm_placement_alloc(TABLES_SIZE, ovm_pool_node(cpu->pool, i));
+		if (!worker->tables)
+			return ovm_error_no_memory();
+		if (page)
+			err = ovm_vmemmap_create(cpu->memory, &cpu->walk.format, page->kernel_pgd,
+						 cpu->request->levels, &worker->vmemmap);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static void walk_deinit(struct cpu_walk *cpu)
+{
+	for (unsigned int i = 0; cpu->workers && i < ovm_pool_nr_threads(cpu->pool); i++) {
+		ovm_placement_free(cpu->workers[i].tables, TABLES_SIZE);
+		ovm_vmemmap_destroy(cpu->workers[i].vmemmap);
+	}
+	free(cpu->workers);
+	free(cpu->items);
+	free_chunks(cpu);
+}
+
+static void format_init(struct ovm_pte_format *format, const struct ovm_walk_request *request)
+{
+	uint64_t beyond = ~((UINT64_C(1) << request->phys_bits) - 1);
+
+	format->address = OVM_PTE_ADDRESS & ~request->sme_mask;
+	format->reserved = OVM_PTE_ADDRESS & beyond & ~request->sme_mask;
+	format->nr_swap_types = request->nr_swap_types;
+	format->migration_types = request->migration_types;
+	format->marker_types = request->marker_types;
+}
+
+static void walk_init(struct ovm_walk *walk, const struct ovm_engine *engine,
+		      const struct ovm_walk_request *request)
+{
+	const struct ovm_gpa_range *last = &engine->ram[engine->nr_ram - 1];
+
+	format_init(&walk->format, request);
+	walk->ranges = request->ranges;
+	walk->nr_ranges = (uint32_t)request->nr_ranges;
+	walk->ram = engine->ram;
+	walk->nr_ram = engine->nr_ram;
+	walk->zero_pages = request->zero_pages;
+	walk->nr_zero_pages = (uint32_t)request->nr_zero_pages;
+	if (!request->page)
+		return;
+	walk->vmemmap_base = request->page->vmemmap_base;
+	walk->page_size = request->page->page_size;
+	walk->mapping_offset = request->page->mapping_offset;
+	walk->compound_head_offset = request->page->compound_head_offset;
+	walk->vmemmap_size = ((last->gpa + last->size) >> OVM_PAGE_SHIFT) * walk->page_size;
+}
+
+struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
+			       struct ovm_walk_result *result)
+{
+	struct cpu_walk cpu = {
+		.request = request,
+		.pool = engine->pool,
+		.memory = engine->memory,
+	};
+
+	walk_init(&cpu.walk, engine, request);
+	cpu.items = calloc(1, sizeof(*cpu.items));
+	if (!cpu.items)
+		return ovm_error_no_memory();
+	cpu.items[0].pte = ovm_pte_make(OVM_PTE_TABLE, 0, request->pgd);
+	cpu.items[0].level = request->levels;
+	cpu.nr_items = 1;
+
+	struct ovm_error *err = workers_init(&cpu);
+
+	if (!err)
+		err = charge_items(&cpu, cpu.items, 1);
+	if (!err)
+		err = walk_run(&cpu, result);
+	walk_deinit(&cpu);
+	return err;
+}

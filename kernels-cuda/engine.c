@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The part of the page engine that all back ends share: life cycle and checks of requests. */
+#include "engine.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../vmi/cleanup.h"
+#include "backend.h"
+
+enum {
+	/* One writer saturates a file, so more threads than these only take CPUs from guests. */
+	MAX_AUTO_THREADS = 16,
+	MAX_THREADS = 1024,
+	DEFAULT_CHUNK = 2 << 20,
+	MAX_CHUNK = 64 << 20,
+	MAX_ZERO_PAGES = 16,
+};
+
+/*
+ * Copy a struct that begins with its size: what the caller doesn't have is 0, and what it has
+ * beyond what is known here must be 0.
+ */
+static bool copy_options(void *to, size_t to_size, const void *from)
+{
+	size_t from_size;
+
+	memcpy(&from_size, from, sizeof(from_size));
+	if (from_size < sizeof(from_size))
+		return false;
+	for (size_t i = to_size; i < from_size; i++) {
+		if (((const uint8_t *)from)[i])
+			return false;
+	}
+	memset(to, 0, to_size);
+	memcpy(to, from, from_size < to_size ? from_size : to_size);
+	return true;
+}
+
+static struct ovm_error *usage(const char *what)
+{
+	return ovm_error_format(OVM_ERROR_USAGE, "page engine: %s", what);
+}
+
+static unsigned int auto_threads(void)
+{
+	cpu_set_t cpus;
+	unsigned int nr;
+
+	/* Fails on machines with more CPUs than the set holds: those have enough. */
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		return MAX_AUTO_THREADS;
+	nr = (unsigned int)CPU_COUNT(&cpus);
+	return nr < 1 ? 1 : nr > MAX_AUTO_THREADS ? MAX_AUTO_THREADS : nr;
+}
+
+static struct ovm_error *find_backend(enum ovm_backend backend,
+				      const struct ovm_engine_backend **ret)
+{
+	switch (backend) {
+	case OVM_BACKEND_AUTO:
+	case OVM_BACKEND_CPU:
+		*ret = &ovm_backend_cpu;
+		return NULL;
+	case OVM_BACKEND_CUDA:
+		return usage("this build has no CUDA back end, use cpu or auto");
+	}
+	return usage("no such back end");
+}
+
+struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
+				    struct ovm_engine **ret)
+{
+	struct ovm_engine_options opts = {0};
+	const struct ovm_engine_backend *backend;
+
+	*ret = NULL;
+	if (options && !copy_options(&opts, sizeof(opts), options))
+		return usage("options of another version");
+
+	struct ovm_error *err = find_backend(opts.backend, &backend);
+
+	if (err)
+		return err;
+	if (opts.nr_threads > MAX_THREADS)
+		return usage("too many threads");
+	if (!opts.nr_threads)
+		opts.nr_threads = auto_threads();
+
+	struct ovm_engine *engine = calloc(1, sizeof(*engine));
+
+	if (!engine)
+		return ovm_error_no_memory();
+	engine->backend = backend;
+	err = ovm_pool_create(opts.nr_threads, &engine->pool);
+	if (err) {
+		free(engine);
+		return err;
+	}
+	*ret = engine;
+	return NULL;
+}
+
+static void engine_detach(struct ovm_engine *engine)
+{
+	engine->backend->detach(engine);
+	engine->state = NULL;
+	engine->memory = NULL;
+	free(ovm_take_pointer(engine->ram));
+	engine->nr_ram = 0;
+	engine->ram_size = 0;
+}
+
+void ovm_engine_destroy(struct ovm_engine *engine)
+{
+	if (!engine)
+		return;
+	engine_detach(engine);
+	ovm_pool_destroy(engine->pool);
+	free(engine);
+}
+
+const char *ovm_engine_backend_name(const struct ovm_engine *engine)
+{
+	return engine->backend->name;
+}
+
+unsigned int ovm_engine_nr_threads(const struct ovm_engine *engine)
+{
+	return ovm_pool_nr_threads(engine->pool);
+}
+
+struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_memory *memory)
+{
+	const struct ovm_ram_range *ranges;
+	size_t nr = ovm_memory_ranges(memory, &ranges);
+
+	engine_detach(engine);
+	if (!nr || nr > UINT32_MAX)
+		return usage("the guest has no RAM");
+	engine->ram = calloc(nr, sizeof(*engine->ram));
+	if (!engine->ram)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < nr; i++) {
+		struct ovm_gpa_range *last = &engine->ram[engine->nr_ram - 1];
+
+		engine->ram_size += ranges[i].size;
+		if (engine->nr_ram && last->gpa + last->size == ranges[i].gpa) {
+			last->size += ranges[i].size;
+			continue;
+		}
+		engine->ram[engine->nr_ram].gpa = ranges[i].gpa;
+		engine->ram[engine->nr_ram].size = ranges[i].size;
+		engine->nr_ram++;
+	}
+	engine->memory = memory;
+
+	struct ovm_error *err = engine->backend->attach(engine);
+
+	if (err)
+		engine_detach(engine);
+	return err;
+}
+
+static struct ovm_error *check_ranges(const struct ovm_walk_request *request)
+{
+	uint64_t user_end = UINT64_C(1) << (ovm_level_shift(request->levels + 1) - 1);
+	uint64_t end = 0;
+
+	if (request->nr_ranges > UINT32_MAX - 1)
+		return usage("too many ranges");
+	for (size_t i = 0; i < request->nr_ranges; i++) {
+		const struct ovm_walk_range *range = &request->ranges[i];
+
+		if (range->start < end || range->end <= range->start || range->end > user_end ||
+		    range->start % OVM_PAGE_SIZE || range->end % OVM_PAGE_SIZE)
+			return ovm_error_address(OVM_ERROR_CORRUPT, range->start,
+						 "page engine: ranges must be sorted, disjoint "
+						 "pages of user space, unlike that at");
+		end = range->end;
+	}
+	return NULL;
+}
+
+static struct ovm_error *check_layout(const struct ovm_page_layout *page)
+{
+	if (!page)
+		return NULL;
+	if (page->page_size < 16 || page->page_size > OVM_PAGE_SIZE || page->page_size % 8 ||
+	    page->vmemmap_base % 8 || page->mapping_offset % 8 || page->compound_head_offset % 8 ||
+	    page->mapping_offset > page->page_size - 8 ||
+	    page->compound_head_offset > page->page_size - 8)
+		return ovm_error_format(OVM_ERROR_KERNEL,
+					"page engine: impossible layout of struct page");
+	return NULL;
+}
+
+/*
+ * Default limits. A process may map a page many times, so that there are more entries than
+ * pages; but not without end.
+ */
+static void default_limits(const struct ovm_engine *engine, struct ovm_walk_request *request)
+{
+	uint64_t ram_pages = engine->ram_size >> OVM_PAGE_SHIFT;
+	uint64_t range_entries = (uint64_t)request->levels * 2 * OVM_TABLE_ENTRIES;
+
+	if (!request->phys_bits)
+		request->phys_bits = 52;
+	if (!request->max_entries)
+		request->max_entries =
+			(UINT64_C(1) << 26) + 4 * ram_pages + range_entries * request->nr_ranges;
+	if (!request->max_runs)
+		request->max_runs = (UINT64_C(1) << 20) + 2 * ram_pages + request->nr_ranges;
+}
+
+static struct ovm_error *check_walk(const struct ovm_engine *engine,
+				    struct ovm_walk_request *request)
+{
+	if (request->levels != 4 && request->levels != 5)
+		return usage("page tables have 4 or 5 levels");
+	if (request->nr_zero_pages > MAX_ZERO_PAGES)
+		return usage("too many zero pages");
+	default_limits(engine, request);
+	if (request->phys_bits < 32 || request->phys_bits > 52)
+		return usage("physical addresses have 32 to 52 bits");
+	if (request->sme_mask & ~OVM_PTE_ADDRESS || request->sme_mask >> 32 == 0)
+		request->sme_mask = 0;
+	if (request->pgd % OVM_PAGE_SIZE ||
+	    !ovm_gpa_ranges_contain(engine->ram, engine->nr_ram, request->pgd, OVM_PAGE_SIZE))
+		return ovm_error_address(OVM_ERROR_CORRUPT, request->pgd,
+					 "the process' top page table is not in guest RAM:");
+
+	struct ovm_error *err = check_layout(request->page);
+
+	return err ? err : check_ranges(request);
+}
+
+struct ovm_error *ovm_engine_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
+				  struct ovm_walk_result **ret)
+{
+	struct ovm_walk_request req;
+
+	*ret = NULL;
+	if (!engine->memory)
+		return usage("not attached to a guest");
+	if (!copy_options(&req, sizeof(req), request))
+		return usage("walk request of another version");
+
+	struct ovm_error *err = check_walk(engine, &req);
+
+	if (err)
+		return err;
+
+	struct ovm_walk_result *result = calloc(1, sizeof(*result));
+
+	if (!result)
+		return ovm_error_no_memory();
+	err = engine->backend->walk(engine, &req, result);
+	if (err) {
+		ovm_walk_result_free(result);
+		return err;
+	}
+	*ret = result;
+	return NULL;
+}
+
+void ovm_walk_result_free(struct ovm_walk_result *result)
+{
+	if (!result)
+		return;
+	free(result->runs);
+	free(result);
+}
+
+static struct ovm_error *check_copies(const struct ovm_copy_request *request)
+{
+	const uint64_t max = INT64_MAX;
+
+	for (size_t i = 0; i < request->nr_copies; i++) {
+		const struct ovm_copy_run *run = &request->copies[i];
+
+		if (run->gpa % OVM_PAGE_SIZE || run->gpa > max || run->offset > max ||
+		    run->nr_pages > (max - run->gpa) >> OVM_PAGE_SHIFT ||
+		    run->nr_pages > (max - run->offset) >> OVM_PAGE_SHIFT)
+			return ovm_error_address(OVM_ERROR_USAGE, run->gpa,
+						 "page engine: can't copy a malformed piece at");
+	}
+	return NULL;
+}
+
+struct ovm_error *ovm_engine_copy(struct ovm_engine *engine, const struct ovm_copy_request *request)
+{
+	struct ovm_copy_request req;
+
+	if (!engine->memory)
+		return usage("not attached to a guest");
+	if (!copy_options(&req, sizeof(req), request))
+		return usage("copy request of another version");
+	if (!req.sink)
+		return usage("no sink to copy to");
+	if (!req.chunk)
+		req.chunk = DEFAULT_CHUNK;
+	if (req.chunk % OVM_PAGE_SIZE || req.chunk > MAX_CHUNK)
+		return usage("a chunk is a multiple of 4 KiB, up to 64 MiB");
+
+	struct ovm_error *err = check_copies(&req);
+
+	return err ? err : engine->backend->copy(engine, &req);
+}
