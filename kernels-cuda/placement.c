@@ -68,7 +68,7 @@ void ovm_placement_bind(int node)
 {
 	unsigned long mask[1];
 
-	if (node < 0)
+	if (node < 0 || numa_available() < 0 || node > numa_max_node())
 		return;
 	/* Where this fails (a sandbox), the work is done all the same. */
 	(void)!numa_run_on_node(node);
