@@ -16,7 +16,7 @@ struct ovm_vm {
 	struct ovm_qmp *qmp;
 	struct ovm_memory *memory;
 	struct ovm_vm_info info;
-	void (*migration_hook)(void *arg, bool under_way);
+	struct ovm_error *(*migration_hook)(void *arg, const char *undo);
 	void *migration_arg;
 };
 
@@ -305,15 +305,14 @@ struct ovm_error *ovm_vm_status(struct ovm_vm *vm, struct ovm_vm_status *ret)
 	return NULL;
 }
 
-void ovm_vm_set_migration_hook(struct ovm_vm *vm, void (*hook)(void *arg, bool under_way),
-			       void *arg)
+void ovm_vm_set_migration_hook(struct ovm_vm *vm,
+			       struct ovm_error *(*hook)(void *arg, const char *undo), void *arg)
 {
 	vm->migration_hook = hook;
 	vm->migration_arg = arg;
 }
 
-void ovm_vm_note_migration(struct ovm_vm *vm, bool under_way)
+struct ovm_error *ovm_vm_note_migration(struct ovm_vm *vm, const char *undo)
 {
-	if (vm->migration_hook)
-		vm->migration_hook(vm->migration_arg, under_way);
+	return vm->migration_hook ? vm->migration_hook(vm->migration_arg, undo) : NULL;
 }

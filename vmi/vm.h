@@ -79,13 +79,14 @@ struct ovm_error *ovm_vm_status(struct ovm_vm *vm, struct ovm_vm_status *ret);
 
 /**
  * Have @hook called before and after QEMU's migration machinery is used to read device state, so
- * that a guardian knows what it would have to undo. It may be NULL.
+ * that a guardian knows what it would have to undo: before with the JSON list of capabilities to
+ * set back, afterwards with NULL. It may be NULL.
  */
-void ovm_vm_set_migration_hook(struct ovm_vm *vm, void (*hook)(void *arg, bool under_way),
-			       void *arg);
+void ovm_vm_set_migration_hook(struct ovm_vm *vm,
+			       struct ovm_error *(*hook)(void *arg, const char *undo), void *arg);
 
 /** Call the hook, if there is one. */
-void ovm_vm_note_migration(struct ovm_vm *vm, bool under_way);
+struct ovm_error *ovm_vm_note_migration(struct ovm_vm *vm, const char *undo);
 
 #ifdef __cplusplus
 }

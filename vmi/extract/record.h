@@ -182,7 +182,8 @@ struct ovm_rec_sigaction {
 
 /* ITIMER_*: remaining and interval. */
 struct ovm_rec_itimer {
-	/* REAL: expiry on CLOCK_MONOTONIC, ns. VIRTUAL, PROF: expiry in consumed ns of CPU time. 0: off. */
+	/* REAL: expiry on CLOCK_MONOTONIC, ns. VIRTUAL, PROF: expiry in consumed ns of CPU time. 0: off,
+	 * or with an @interval: its signal is pending, and it starts again when that is delivered. */
 	__u64 expires;
 	__u64 interval; /* ns */
 };
@@ -202,8 +203,10 @@ struct ovm_rec_posix_timer {
 	__u64 expires;
 	/* Which hrtimer base: clock id of the base on which @expires counts. */
 	__s32 base_clock;
-	__u8 cpu_timer; /* driven by consumed CPU time */
-	/* A signal of it is pending and not yet delivered. */
+	__u8 cpu_timer; /* driven by consumed CPU time, of which the clock now shows @cpu_now */
+	__u64 cpu_now;
+	/* A signal of it is pending and not yet delivered; with an interval, it is started again from
+	 * @expires on when that is delivered, and not @armed until then. */
 	__u8 signal_pending;
 };
 
@@ -243,6 +246,8 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_ANON_INODE,
 	OVM_REC_FILE_NAMESPACE,
 	OVM_REC_FILE_OTHER,
+	/* memfd_create(MFD_HUGETLB) */
+	OVM_REC_FILE_MEMFD_HUGETLB,
 };
 
 /* One struct file. */
@@ -260,11 +265,12 @@ struct ovm_rec_file {
 	__u32 dev_major, dev_minor; /* of the super block, as user space sees them */
 	__u32 rdev_major, rdev_minor;
 	__u32 nlink;
-	/* The path is as the task's root directory sees it, without a trailing " (deleted)". For anon
-	 * inodes and pseudo file systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
+	/* The path from the root of its mount namespace, without a trailing " (deleted)": a task that
+	 * has called chroot(2) sees only the part below its own root. For anon inodes and pseudo file
+	 * systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
 	struct ovm_rec_bytes path;
 	__u8 unlinked; /* the dentry is unhashed or nlink is 0 */
-	__u8 reachable; /* the path leads from the task's root without passing a foreign mount tree */
+	__u8 reachable; /* the mount is in the task's mount namespace */
 	__s32 mnt_id;
 	__u64 mnt_ns; /* identity of the mount's namespace */
 	__u64 sb_magic;
