@@ -103,7 +103,7 @@ struct ovm_rec_thread {
 	__u32 state; /* task_struct.__state */
 	__u32 exit_state;
 	__u64 jobctl;
-	__u32 flags; /* PF_* */
+	__u32 flags;  /* PF_* */
 	__u32 ptrace; /* non-zero: traced */
 	__u32 cpu;
 	__u8 on_cpu;
@@ -114,8 +114,8 @@ struct ovm_rec_thread {
 	/* Address of the kernel function that the thread sleeps in is not known from memory alone;
 	 * the return addresses nearest the top of its stack help a message along. 0: none. */
 	__u64 wchan;
-	/* Saved kernel stack pointer (thread.sp) and address of the pt_regs on that stack: their distance
-	 * tells how deep in the kernel the thread was switched out. */
+	/* Saved kernel stack pointer (thread.sp) and address of the pt_regs on that stack: their
+	 * distance tells how deep in the kernel the thread was switched out. */
 	__u64 kernel_sp, regs_address;
 
 	struct ovm_rec_regs regs;
@@ -128,8 +128,8 @@ struct ovm_rec_thread {
 
 	/* FPU: the kernel's buffer as it is (standard or compacted form). */
 	struct ovm_rec_bytes fpstate;
-	/* fpstate.xfeatures (kernel's), user features, and whether TIF_NEED_FPU_LOAD is set: when clear
-	 * and the thread is on a CPU, the truth is in the vCPU. */
+	/* fpstate.xfeatures (kernel's), user features, and whether TIF_NEED_FPU_LOAD is set: when
+	 * clear and the thread is on a CPU, the truth is in the vCPU. */
 	__u64 xfeatures, user_xfeatures;
 	__u8 need_fpu_load;
 	/* thread.pkru, valid when @has_pkru. */
@@ -139,7 +139,7 @@ struct ovm_rec_thread {
 	/* User memory that the kernel was told of. */
 	__u64 clear_child_tid, set_child_tid;
 	__u64 robust_list; /* 0: none */
-	__u64 rseq; /* 0: none */
+	__u64 rseq;	   /* 0: none */
 	__u32 rseq_len, rseq_sig;
 	__u64 sas_sp, sas_size;
 	__u32 sas_flags;
@@ -182,8 +182,9 @@ struct ovm_rec_sigaction {
 
 /* ITIMER_*: remaining and interval. */
 struct ovm_rec_itimer {
-	/* REAL: expiry on CLOCK_MONOTONIC, ns. VIRTUAL, PROF: expiry in consumed ns of CPU time. 0: off,
-	 * or with an @interval: its signal is pending, and it starts again when that is delivered. */
+	/* REAL: expiry on CLOCK_MONOTONIC, ns. VIRTUAL, PROF: expiry in consumed ns of CPU time. 0:
+	 * off, or with an @interval: its signal is pending, and it starts again when that is
+	 * delivered. */
 	__u64 expires;
 	__u64 interval; /* ns */
 };
@@ -194,7 +195,7 @@ struct ovm_rec_posix_timer {
 	__s32 clock;
 	__s32 notify; /* SIGEV_* incl. SIGEV_THREAD_ID */
 	__s32 signo;
-	__u64 value; /* sival_ptr */
+	__u64 value;	  /* sival_ptr */
 	__s32 notify_tid; /* SIGEV_THREAD_ID: tid, else 0 */
 	__s32 overrun;
 	__u64 interval; /* ns */
@@ -205,7 +206,8 @@ struct ovm_rec_posix_timer {
 	__s32 base_clock;
 	__u8 cpu_timer; /* driven by consumed CPU time, of which the clock now shows @cpu_now */
 	__u64 cpu_now;
-	/* A signal of it is pending and not yet delivered; with an interval, it is started again from
+	/* A signal of it is pending and not yet delivered; with an interval, it is started again
+	 * from
 	 * @expires on when that is delivered, and not @armed until then. */
 	__u8 signal_pending;
 };
@@ -253,10 +255,10 @@ enum ovm_rec_file_kind {
 /* One struct file. */
 struct ovm_rec_file {
 	struct ovm_rec_file __host *next;
-	__u64 file; /* identity */
+	__u64 file;  /* identity */
 	__u64 inode; /* identity */
 	enum ovm_rec_file_kind kind;
-	__u32 mode; /* inode mode, type and permission bits */
+	__u32 mode;  /* inode mode, type and permission bits */
 	__u32 flags; /* O_* */
 	__u32 fmode; /* FMODE_* */
 	__u64 pos;
@@ -265,11 +267,11 @@ struct ovm_rec_file {
 	__u32 dev_major, dev_minor; /* of the super block, as user space sees them */
 	__u32 rdev_major, rdev_minor;
 	__u32 nlink;
-	/* The path from the root of its mount namespace, without a trailing " (deleted)": a task that
-	 * has called chroot(2) sees only the part below its own root. For anon inodes and pseudo file
-	 * systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
+	/* The path from the root of its mount namespace, without a trailing " (deleted)": a task
+	 * that has called chroot(2) sees only the part below its own root. For anon inodes and
+	 * pseudo file systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
 	struct ovm_rec_bytes path;
-	__u8 unlinked; /* the dentry is unhashed or nlink is 0 */
+	__u8 unlinked;	/* the dentry is unhashed or nlink is 0 */
 	__u8 reachable; /* the mount is in the task's mount namespace */
 	__s32 mnt_id;
 	__u64 mnt_ns; /* identity of the mount's namespace */
@@ -308,11 +310,12 @@ struct ovm_rec_fs {
 struct ovm_rec_vma {
 	struct ovm_rec_vma __host *next;
 	__u64 start, end; /* end exclusive */
-	__u64 pgoff; /* pages */
-	__u64 flags; /* VM_* of the guest's kernel; the bits below are decoded for the host */
+	__u64 pgoff;	  /* pages */
+	__u64 flags;	  /* VM_* of the guest's kernel; the bits below are decoded for the host */
 	__u8 read, write, exec, shared, may_share, growsdown, locked, lock_on_fault, noreserve,
 		hugetlb, pfnmap, mixedmap, io, seq_read, rand_read, dontcopy, dontdump, mergeable,
-		hugepage, nohugepage, wipe_on_fork, uffd, softdirty, anon_vma, sealed;
+		hugepage, nohugepage, wipe_on_fork, uffd, softdirty, anon_vma, sealed, droppable,
+		shadow_stack;
 	__u8 vdso, vvar, vsyscall;
 	/* hugetlb: log2 of the page size. */
 	__u8 huge_shift;
@@ -328,8 +331,8 @@ struct ovm_rec_vma {
 /* Pages of a shared memory object: physically contiguous runs in index order. */
 struct ovm_rec_run {
 	__u64 index; /* first page's index in the object */
-	__u64 pfn; /* its page frame */
-	__u64 nr; /* pages */
+	__u64 pfn;   /* its page frame */
+	__u64 nr;    /* pages */
 };
 
 struct ovm_rec_runs {
@@ -367,8 +370,8 @@ struct ovm_rec_mm {
 	struct ovm_rec_vma __host *vmas; /* by address */
 	__u64 nr_vmas;
 	__u64 vdso; /* address, or 0 */
-	/* context.vdso_image: kernel address of the vDSO's bytes and their number. Pages of the vDSO that
-	 * the process has never touched are not in its page tables. */
+	/* context.vdso_image: kernel address of the vDSO's bytes and their number. Pages of the
+	 * vDSO that the process has never touched are not in its page tables. */
 	__u64 vdso_data, vdso_size;
 	/* Resident and swapped pages by the kernel's own counters (approximate). */
 	__u64 rss_file, rss_anon, rss_shmem, swap_entries;
@@ -430,8 +433,9 @@ struct ovm_rec_lock {
 	struct ovm_rec_lock __host *next;
 	char name[32]; /* "mm->mmap_lock" */
 	__u64 address;
-	__s32 tid; /* of the thread it was met with */
+	__s32 tid;   /* of the thread it was met with */
 	__s32 owner; /* tid of the holder where the lock tells, else 0 */
+	__u8 shared; /* held for reading only: what it guards is whole, though in use */
 };
 
 /* What has to be known before anything else is believed. */
@@ -458,9 +462,9 @@ struct ovm_rec_ps {
 	__u8 kernel_thread;
 	__u8 in_initial_namespaces;
 	__u64 pid_ns, mnt_ns;
-	struct ovm_rec_bytes cgroup; /* path in the default hierarchy */
+	struct ovm_rec_bytes cgroup;	   /* path in the default hierarchy */
 	struct ovm_rec_bytes cmdline_hint; /* empty: to be read from user memory by the host */
-	__u64 pgd; /* guest virtual, 0: none */
+	__u64 pgd;			   /* guest virtual, 0: none */
 	__u64 arg_start, arg_end;
 };
 
@@ -468,7 +472,7 @@ struct ovm_rec_ps {
 
 struct ovm_extract_ps_args {
 	struct ovm_rec_ps __host *list; /* out */
-	__u64 nr; /* out */
+	__u64 nr;			/* out */
 };
 
 struct ovm_extract_quiescence_args {
@@ -476,7 +480,7 @@ struct ovm_extract_quiescence_args {
 };
 
 struct ovm_extract_process_args {
-	__s32 pid; /* in: in the initial pid namespace */
+	__s32 pid;				/* in: in the initial pid namespace */
 	struct ovm_rec_process __host *process; /* out */
 };
 

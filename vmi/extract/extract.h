@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the extractors share among themselves.
+ *
+ * Plain pointers are the guest's, __host pointers lead to records.  Members
+ * that other kernels have, or that live in private files of the kernel, are
+ * declared as flavours: "struct mount___ovm" stands for the guest's struct
+ * mount, whose layout comes from its own type information.
+ */
+#ifndef OVM_VMI_EXTRACT_EXTRACT_H
+#define OVM_VMI_EXTRACT_EXTRACT_H
+
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/cred.h>
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/mm_types.h>
+#include <linux/nsproxy.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+
+#include "record.h"
+
+enum {
+	/* Longest path that is put together, and most components of one. */
+	OVM_EXTRACT_PATH_MAX = 4096,
+	OVM_EXTRACT_COMPONENTS_MAX = 2048,
+	OVM_EXTRACT_NAME_MAX = 255,
+	OVM_EXTRACT_CPU_WORDS = 1024, /* 65536 CPUs */
+};
+
+/* A place for a few characters of our own. */
+struct ovm_text {
+	char text[32];
+};
+
+/* ---- guards.c ------------------------------------------------------------------------------ */
+
+/* Whether a lock of each kind is held, in any of the forms that the guest's kernel may have. */
+LLV_SHARED bool ovm_spin_held(const spinlock_t *lock);
+LLV_SHARED bool ovm_raw_spin_held(const raw_spinlock_t *lock);
+LLV_SHARED bool ovm_rwlock_write_held(const rwlock_t *lock);
+LLV_SHARED bool ovm_rwsem_write_held(const struct rw_semaphore *sem);
+LLV_SHARED bool ovm_rwsem_read_held(const struct rw_semaphore *sem);
+LLV_SHARED bool ovm_mutex_held(const struct mutex *lock);
+/* The thread that holds it, where the lock tells; else 0. */
+LLV_SHARED pid_t ovm_rwsem_owner(const struct rw_semaphore *sem);
+LLV_SHARED pid_t ovm_mutex_owner(const struct mutex *lock);
+
+/* ---- task.c -------------------------------------------------------------------------------- */
+
+/** The leader of the thread group @tgid of the initial pid namespace, or NULL. */
+LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid);
+/** Id of @pid in the initial namespace and in the one that it was made in; 0 for NULL. */
+LLV_SHARED pid_t ovm_pid_nr(const struct pid *pid);
+LLV_SHARED pid_t ovm_pid_vnr(const struct pid *pid);
+/** The pid namespace that a task lives in. */
+LLV_SHARED struct pid_namespace *ovm_task_pid_ns(const struct task_struct *p);
+/** The state bits of a task, by whichever name its kernel has them. */
+LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p);
+/** What decides whether a thread can be taken as it is: state, registers, masks. */
+LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __host *t);
+/** All the rest of a thread. */
+LLV_SHARED void ovm_thread_rest(struct task_struct *p, struct ovm_rec_thread __host *t);
+/** All threads of a group, the leader first; the rest of them too if @all. */
+LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader, bool all);
+
+/* ---- fpu.c --------------------------------------------------------------------------------- */
+
+LLV_SHARED void ovm_thread_fpu(struct task_struct *p, struct ovm_rec_thread __host *t);
+
+/* ---- cred.c -------------------------------------------------------------------------------- */
+
+LLV_SHARED void ovm_creds(const struct task_struct *p, struct ovm_rec_creds __host *creds);
+
+/* ---- signal.c ------------------------------------------------------------------------------ */
+
+LLV_SHARED struct ovm_rec_signal __host *ovm_pending(const struct sigpending *pending);
+LLV_SHARED void ovm_sigactions(const struct sighand_struct *sighand,
+			       struct ovm_rec_process __host *rec);
+
+/* ---- timer.c, posix_timer.c ---------------------------------------------------------------- */
+
+/** Give each thread of @leader's group the time-out that it sleeps for. */
+LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread __host *threads);
+LLV_SHARED void ovm_itimers(struct signal_struct *signal, struct ovm_rec_process __host *rec);
+LLV_SHARED void ovm_posix_timers(struct task_struct *leader, struct ovm_rec_process __host *rec);
+/** Whether the timers of any CPU are being changed. */
+LLV_SHARED bool ovm_hrtimer_bases_held(void);
+
+/* ---- namespace.c, cgroup.c ----------------------------------------------------------------- */
+
+LLV_SHARED void ovm_namespaces(struct task_struct *p, struct ovm_rec_namespaces __host *ns);
+/** Whether all namespaces are those that the guest booted with. */
+LLV_SHARED bool ovm_in_initial_namespaces(struct task_struct *p);
+/** Path in the default cgroup hierarchy, "/" for its root; empty when there is none. */
+LLV_SHARED void ovm_cgroup_path(struct task_struct *p, struct ovm_rec_bytes __host *path);
+
+/* ---- path.c, file.c ------------------------------------------------------------------------ */
+
+/**
+ * Put the path of a dentry together, from the root of the mount namespace that its mount is in.
+ * @ns receives that namespace, or 0 when the mount is detached from every one.
+ */
+LLV_SHARED void ovm_path(struct dentry *dentry, struct vfsmount *mnt,
+			 struct ovm_rec_bytes __host *path, __u64 __host *ns);
+LLV_SHARED __s32 ovm_mnt_id(struct vfsmount *mnt);
+/** Set @path to "/". */
+LLV_SHARED void ovm_path_root(struct ovm_rec_bytes __host *path);
+/** Put "/" and the string at @name, of at most @max bytes, in front of @path. */
+LLV_SHARED void ovm_path_prepend(struct ovm_rec_bytes __host *path, const void *name, __u64 max);
+
+struct ovm_file_node {
+	struct ovm_file_node __host *next;
+	struct ovm_rec_file __host *file;
+};
+
+enum { OVM_FILE_BUCKETS = 1024 };
+
+/* The files of one extraction, by identity, so that each is extracted once. */
+struct ovm_files {
+	struct ovm_file_node __host *bucket[OVM_FILE_BUCKETS];
+	/* Where the next one is linked to. */
+	struct ovm_rec_file __host *__host *tail;
+	/* Whose files these are: mount namespace and file table, as identities. */
+	__u64 mnt_ns;
+	__u64 owner;
+	struct ovm_rec_process __host *process;
+};
+
+LLV_SHARED bool ovm_file_has_locks(const struct file *file, __u64 owner);
+/** The record of @file, made when it is met for the first time. */
+LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, struct file *file);
+LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *table,
+			struct ovm_rec_process __host *rec);
+LLV_SHARED void ovm_fs(struct ovm_files __host *files, struct fs_struct *fs,
+		       struct ovm_rec_fs __host *rec);
+/** Whether the inode is one of the kernel's own tmpfs: memfd, shared anonymous memory, SysV. */
+LLV_SHARED bool ovm_inode_is_internal_shmem(const struct inode *inode);
+
+/* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
+
+LLV_SHARED void ovm_mm(struct ovm_files __host *files, struct mm_struct *mm,
+		       struct ovm_rec_mm __host *rec);
+LLV_SHARED __u64 ovm_mm_flags(const struct mm_struct *mm);
+/** Resident pages of one kind: MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES. */
+LLV_SHARED __u64 ovm_mm_counter(struct mm_struct *mm, unsigned int member);
+LLV_SHARED __u32 ovm_shmem_seals(const struct inode *inode);
+/** Objects of shared memory among the files of a process. */
+LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
+
+/* ---- small things -------------------------------------------------------------------------- */
+
+/* Whether the guest's string begins with a literal of up to 8 characters. */
+#define llv_starts_with(guest, literal) \
+	((llv_load_u64(guest) & OVM_LITERAL_MASK(literal)) == OVM_LITERAL_WORD(literal))
+#define OVM_LITERAL_BYTE(s, i) ((__u64)(i < sizeof(s) - 1 ? (__u8)(s)[i] : 0) << 8 * i)
+#define OVM_LITERAL_WORD(s)                                                         \
+	(OVM_LITERAL_BYTE(s, 0) | OVM_LITERAL_BYTE(s, 1) | OVM_LITERAL_BYTE(s, 2) | \
+	 OVM_LITERAL_BYTE(s, 3) | OVM_LITERAL_BYTE(s, 4) | OVM_LITERAL_BYTE(s, 5) | \
+	 OVM_LITERAL_BYTE(s, 6) | OVM_LITERAL_BYTE(s, 7))
+#define OVM_LITERAL_MASK(s) (~0ULL >> (64 - 8 * (sizeof(s) - 1)))
+
+#define OVM_IDENTITY(p) ((__u64)(unsigned long)(p))
+
+#endif /* OVM_VMI_EXTRACT_EXTRACT_H */

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files: the descriptor table, what each file is, where it is.
+ */
+#include <linux/dcache.h>
+#include <linux/kdev_t.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+
+#include "extract.h"
+
+/*
+ * 1934b212615d ("file: reclaim 24 bytes from f_owner", v6.12) made f_owner a pointer, and gave
+ * struct fown_struct a pointer back.
+ */
+struct file___owner_pointer {
+	struct fown_struct *f_owner;
+};
+
+struct fown_struct___file {
+	struct file *file;
+};
+
+enum {
+	MAJOR_MEM = 1,
+	/* Bits of dev_t for the minor number inside the kernel (linux/kdev_t.h). */
+	MAX_FDS = 1 << 26,
+	ANON_PIDFS_MAGIC = 0x50494446, /* PID_FS_MAGIC, since v6.9 */
+};
+
+/* Super blocks that the kernel mounts for itself have SB_KERNMOUNT. */
+static bool is_kernel_mount(const struct super_block *sb)
+{
+	return sb->s_flags & SB_KERNMOUNT;
+}
+
+LLV_SHARED bool ovm_inode_is_internal_shmem(const struct inode *inode)
+{
+	return inode->i_sb->s_magic == TMPFS_MAGIC && is_kernel_mount(inode->i_sb) &&
+	       (inode->i_mode & S_IFMT) == S_IFREG;
+}
+
+/* Names that mm/memfd.c, mm/shmem.c and ipc/shm.c give to their files. */
+static enum ovm_rec_file_kind internal_shmem_kind(const struct dentry *dentry)
+{
+	const void *name = dentry->d_name.name;
+
+	if (llv_starts_with(name, "memfd:"))
+		return OVM_REC_FILE_MEMFD;
+	if (llv_starts_with(name, "SYSV"))
+		return OVM_REC_FILE_SYSV_SHM;
+	if (llv_streq(name, "dev/zero"))
+		return OVM_REC_FILE_SHMEM_ANON;
+	return OVM_REC_FILE_OTHER;
+}
+
+static enum ovm_rec_file_kind internal_hugetlb_kind(const struct dentry *dentry)
+{
+	const void *name = dentry->d_name.name;
+
+	if (llv_starts_with(name, "memfd:"))
+		return OVM_REC_FILE_MEMFD_HUGETLB;
+	if (llv_starts_with(name, "SYSV"))
+		return OVM_REC_FILE_SYSV_SHM;
+	return OVM_REC_FILE_HUGETLB_ANON;
+}
+
+static enum ovm_rec_file_kind chrdev_kind(const struct file *file, const struct inode *inode)
+{
+	u64 f_op = OVM_IDENTITY(file->f_op);
+
+	if (MAJOR(inode->i_rdev) == MAJOR_MEM)
+		return OVM_REC_FILE_CHRDEV_MEM;
+	if (f_op == llv_symbol("tty_fops") || f_op == llv_symbol("console_fops") ||
+	    f_op == llv_symbol("hung_up_tty_fops"))
+		return OVM_REC_FILE_TTY;
+	return OVM_REC_FILE_CHRDEV;
+}
+
+static enum ovm_rec_file_kind regular_kind(const struct file *file, const struct inode *inode)
+{
+	const struct super_block *sb = inode->i_sb;
+
+	if (sb->s_magic == TMPFS_MAGIC && is_kernel_mount(sb))
+		return internal_shmem_kind(file->f_path.dentry);
+	if (sb->s_magic == HUGETLBFS_MAGIC && is_kernel_mount(sb))
+		return internal_hugetlb_kind(file->f_path.dentry);
+	if (sb->s_magic == SECRETMEM_MAGIC)
+		return OVM_REC_FILE_OTHER;
+	return OVM_REC_FILE_REGULAR;
+}
+
+static enum ovm_rec_file_kind kind_of(const struct file *file, const struct inode *inode)
+{
+	switch (inode->i_sb->s_magic) {
+	case ANON_INODE_FS_MAGIC:
+	case ANON_PIDFS_MAGIC:
+		return OVM_REC_FILE_ANON_INODE;
+	case NSFS_MAGIC:
+		return OVM_REC_FILE_NAMESPACE;
+	case DMA_BUF_MAGIC:
+		return OVM_REC_FILE_OTHER;
+	}
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		return regular_kind(file, inode);
+	case S_IFDIR:
+		return OVM_REC_FILE_DIRECTORY;
+	case S_IFCHR:
+		return chrdev_kind(file, inode);
+	case S_IFBLK:
+		return OVM_REC_FILE_BLKDEV;
+	case S_IFIFO:
+		return inode->i_sb->s_magic == PIPEFS_MAGIC ? OVM_REC_FILE_PIPE : OVM_REC_FILE_FIFO;
+	case S_IFSOCK:
+		return OVM_REC_FILE_SOCKET;
+	}
+	return OVM_REC_FILE_OTHER;
+}
+
+static bool has_path(enum ovm_rec_file_kind kind)
+{
+	switch (kind) {
+	case OVM_REC_FILE_REGULAR:
+	case OVM_REC_FILE_DIRECTORY:
+	case OVM_REC_FILE_CHRDEV_MEM:
+	case OVM_REC_FILE_FIFO:
+	case OVM_REC_FILE_TTY:
+	case OVM_REC_FILE_CHRDEV:
+	case OVM_REC_FILE_BLKDEV:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* d_unlinked(): out of the hash of names, though not the root of a tree. */
+static bool is_unlinked(const struct dentry *dentry)
+{
+	return !dentry->d_hash.pprev && dentry != dentry->d_parent;
+}
+
+static void locate(struct ovm_files __host *files, const struct path *path,
+		   struct ovm_rec_file __host *rec)
+{
+	rec->mnt_id = ovm_mnt_id(path->mnt);
+	if (!has_path(rec->kind)) {
+		llv_string(&rec->path, path->dentry->d_name.name, OVM_EXTRACT_NAME_MAX);
+		return;
+	}
+	ovm_path(path->dentry, path->mnt, &rec->path, &rec->mnt_ns);
+	rec->reachable = rec->mnt_ns && rec->mnt_ns == files->mnt_ns;
+	rec->unlinked = is_unlinked(path->dentry) || rec->nlink == 0;
+}
+
+static void inode_facts(const struct inode *inode, struct ovm_rec_file __host *rec)
+{
+	const struct super_block *sb = inode->i_sb;
+
+	rec->inode = OVM_IDENTITY(inode);
+	rec->mode = inode->i_mode;
+	rec->size = inode->i_size;
+	rec->ino = inode->i_ino;
+	rec->dev_major = MAJOR(sb->s_dev);
+	rec->dev_minor = MINOR(sb->s_dev);
+	rec->rdev_major = MAJOR(inode->i_rdev);
+	rec->rdev_minor = MINOR(inode->i_rdev);
+	rec->nlink = inode->i_nlink;
+	rec->uid = inode->i_uid.val;
+	rec->gid = inode->i_gid.val;
+	rec->sb_magic = sb->s_magic;
+	llv_strcpy(rec->fstype, sb->s_type->name);
+}
+
+static void owner(const struct file *file, struct ovm_rec_file __host *rec)
+{
+	const struct fown_struct *fown;
+
+	if (llv_field_exists(struct fown_struct___file, file))
+		fown = ((const struct file___owner_pointer *)file)->f_owner;
+	else
+		fown = &file->f_owner;
+	if (!fown)
+		return;
+	rec->owner_pid = ovm_pid_nr(fown->pid);
+	rec->owner_pid_type = fown->pid_type;
+	rec->owner_uid = fown->uid.val;
+	rec->owner_euid = fown->euid.val;
+	rec->owner_signum = fown->signum;
+}
+
+LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *files,
+						       struct file *file)
+{
+	struct ovm_rec_file __host *rec = llv_new(struct ovm_rec_file);
+	const struct inode *inode = file->f_inode;
+
+	rec->file = OVM_IDENTITY(file);
+	rec->flags = file->f_flags;
+	rec->fmode = file->f_mode;
+	rec->pos = file->f_pos;
+	rec->f_op = OVM_IDENTITY(file->f_op);
+	inode_facts(inode, rec);
+	rec->kind = kind_of(file, inode);
+	locate(files, &file->f_path, rec);
+	owner(file, rec);
+	if (rec->kind == OVM_REC_FILE_MEMFD || rec->kind == OVM_REC_FILE_SHMEM_ANON)
+		rec->seals = ovm_shmem_seals(inode);
+	rec->has_locks = ovm_file_has_locks(file, files->owner);
+	return rec;
+}
+
+LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, struct file *file)
+{
+	unsigned int bucket = (OVM_IDENTITY(file) >> 6) % OVM_FILE_BUCKETS;
+	struct ovm_file_node __host *node;
+
+	for (node = files->bucket[bucket]; node; node = node->next)
+		if (node->file->file == OVM_IDENTITY(file))
+			return node->file;
+	node = llv_new(struct ovm_file_node);
+	node->file = ovm_file_record(files, file);
+	node->next = files->bucket[bucket];
+	files->bucket[bucket] = node;
+	*files->tail = node->file;
+	files->tail = &node->file->next;
+	if (node->file->has_locks)
+		files->process->has_locks = 1;
+	return node->file;
+}
+
+static void one_fd(struct ovm_files __host *files, struct fdtable *fdt, unsigned int fd,
+		   struct ovm_rec_fd __host *rec)
+{
+	rec->fd = fd;
+	rec->cloexec = fdt->close_on_exec[fd / BITS_PER_LONG] >> (fd % BITS_PER_LONG) & 1;
+	rec->file = ovm_file(files, fdt->fd[fd]);
+}
+
+LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *table,
+			struct ovm_rec_process __host *rec)
+{
+	struct ovm_rec_fd __host *__host *link = &rec->fds;
+	struct fdtable *fdt = table->fdt;
+	unsigned int max = fdt->max_fds;
+
+	rec->files_identity = OVM_IDENTITY(table);
+	if (max > MAX_FDS)
+		llv_fail(LLV_CORRUPT, fdt, "size of the descriptor table is out of range");
+	for (unsigned int base = 0; base < max; base += BITS_PER_LONG) {
+		unsigned long open = fdt->open_fds[base / BITS_PER_LONG];
+
+		for (unsigned int bit = 0; open; bit++, open >>= 1) {
+			/* A descriptor that is being opened is reserved and has no file yet. */
+			if (!(open & 1) || !fdt->fd[base + bit])
+				continue;
+			struct ovm_rec_fd __host *fd = llv_new(struct ovm_rec_fd);
+
+			one_fd(files, fdt, base + bit, fd);
+			*link = fd;
+			link = &fd->next;
+			rec->nr_fds++;
+		}
+	}
+}
+
+/* A directory that a task refers to by name and mount, without a struct file. */
+static struct ovm_rec_file __host *directory(struct ovm_files __host *files,
+					     const struct path *path)
+{
+	struct ovm_rec_file __host *rec = llv_new(struct ovm_rec_file);
+
+	rec->file = OVM_IDENTITY(path->dentry);
+	inode_facts(path->dentry->d_inode, rec);
+	rec->kind = OVM_REC_FILE_DIRECTORY;
+	locate(files, path, rec);
+	return rec;
+}
+
+LLV_SHARED void ovm_fs(struct ovm_files __host *files, struct fs_struct *fs,
+		       struct ovm_rec_fs __host *rec)
+{
+	rec->identity = OVM_IDENTITY(fs);
+	rec->umask = fs->umask;
+	rec->root = directory(files, &fs->root);
+	rec->cwd = directory(files, &fs->pwd);
+}

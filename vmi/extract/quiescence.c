@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whether a process can be believed as it lies in memory: the locks around what the extractors
+ * read, and where its threads are.
+ *
+ * What a held lock guards is not read on from here.
+ */
+#include <linux/fdtable.h>
+#include <linux/mm_types.h>
+
+#include "extract.h"
+#include "vma_iter.h"
+
+/* eea9673250db ("exec: Add exec_update_mutex to replace cred_guard_mutex", v5.7), a semaphore
+ * since f7cfd871ae0c ("exec: Transform exec_update_mutex into a rw_semaphore", v5.11). */
+struct signal_struct___exec_mutex {
+	struct mutex exec_update_mutex;
+};
+
+extern rwlock_t tasklist_lock;
+
+struct locks {
+	struct ovm_rec_lock __host *__host *link;
+	/* Thread that is being looked at, for reports. */
+	__s32 tid;
+};
+
+#define REPORT(locks, literal, lock, owner_tid, is_shared)                        \
+	({                                                                        \
+		struct ovm_rec_lock __host *__rec = llv_new(struct ovm_rec_lock); \
+		llv_set_text(__rec->name, literal);                               \
+		__rec->address = OVM_IDENTITY(lock);                              \
+		__rec->tid = (locks)->tid;                                        \
+		__rec->owner = (owner_tid);                                       \
+		__rec->shared = (is_shared);                                      \
+		*(locks)->link = __rec;                                           \
+		(locks)->link = &__rec->next;                                     \
+	})
+
+#define CHECK_SPIN(locks, literal, lock)                    \
+	({                                                  \
+		bool __held = ovm_spin_held(lock);          \
+		if (__held)                                 \
+			REPORT(locks, literal, lock, 0, 0); \
+		__held;                                     \
+	})
+
+#define CHECK_MUTEX(locks, literal, lock)                                       \
+	({                                                                      \
+		bool __held = ovm_mutex_held(lock);                             \
+		if (__held)                                                     \
+			REPORT(locks, literal, lock, ovm_mutex_owner(lock), 0); \
+		__held;                                                         \
+	})
+
+/* True when held for writing; readers are reported as such. */
+#define CHECK_RWSEM(locks, literal, lock)                                       \
+	({                                                                      \
+		bool __held = ovm_rwsem_write_held(lock);                       \
+		if (__held)                                                     \
+			REPORT(locks, literal, lock, ovm_rwsem_owner(lock), 0); \
+		else if (ovm_rwsem_read_held(lock))                             \
+			REPORT(locks, literal, lock, 0, 1);                     \
+		__held;                                                         \
+	})
+
+/* Execve replaces address space, credentials and signal handlers under these. */
+static void exec_locks(struct signal_struct *signal, struct locks __host *locks)
+{
+	CHECK_MUTEX(locks, "signal->cred_guard_mutex", &signal->cred_guard_mutex);
+	if (llv_field_exists(struct signal_struct, exec_update_lock))
+		CHECK_RWSEM(locks, "signal->exec_update_lock", &signal->exec_update_lock);
+	else if (llv_field_exists(struct signal_struct___exec_mutex, exec_update_mutex))
+		CHECK_MUTEX(locks, "signal->exec_update_mutex",
+			    &((struct signal_struct___exec_mutex *)signal)->exec_update_mutex);
+}
+
+static void shmem_lock(struct file *file, struct locks __host *locks)
+{
+	const struct inode *inode = file->f_inode;
+
+	if (ovm_inode_is_internal_shmem(inode))
+		CHECK_SPIN(locks, "mapping->i_pages", &inode->i_mapping->i_pages.xa_lock);
+}
+
+static void mm_locks(struct mm_struct *mm, struct locks __host *locks)
+{
+	struct vm_area_struct *vma;
+	struct ovm_vma_iter it;
+
+	CHECK_SPIN(locks, "mm->page_table_lock", &mm->page_table_lock);
+	if (CHECK_RWSEM(locks, "mm->mmap_lock", &mm->mmap_lock))
+		return;
+	ovm_vma_iter_start(&it, mm);
+	while ((vma = ovm_vma_iter_next(&it)))
+		if (vma->vm_file)
+			shmem_lock(vma->vm_file, locks);
+}
+
+static void file_locks(struct file *file, struct locks __host *locks)
+{
+	u32 type = file->f_inode->i_mode & S_IFMT;
+
+	CHECK_SPIN(locks, "file->f_lock", &file->f_lock);
+	/* Shares its place with other things in files that have no position (v6.12). */
+	if (type == S_IFREG || type == S_IFDIR)
+		CHECK_MUTEX(locks, "file->f_pos_lock", &file->f_pos_lock);
+	shmem_lock(file, locks);
+}
+
+static void files_locks(struct files_struct *files, struct locks __host *locks)
+{
+	if (CHECK_SPIN(locks, "files->file_lock", &files->file_lock))
+		return;
+	const struct fdtable *fdt = files->fdt;
+
+	for (unsigned int base = 0; base < fdt->max_fds; base += BITS_PER_LONG) {
+		unsigned long open = fdt->open_fds[base / BITS_PER_LONG];
+
+		for (unsigned int bit = 0; open; bit++, open >>= 1)
+			if ((open & 1) && fdt->fd[base + bit])
+				file_locks(fdt->fd[base + bit], locks);
+	}
+}
+
+static void thread_locks(struct task_struct *leader, struct locks __host *locks)
+{
+	struct task_struct *p;
+
+	list_for_each_entry(p, &leader->signal->thread_head, thread_node) {
+		locks->tid = p->pid;
+		CHECK_SPIN(locks, "task->alloc_lock", &p->alloc_lock);
+	}
+	locks->tid = leader->pid;
+}
+
+static void group_locks(struct task_struct *leader, struct locks __host *locks)
+{
+	thread_locks(leader, locks);
+	exec_locks(leader->signal, locks);
+	if (leader->sighand)
+		CHECK_SPIN(locks, "sighand->siglock", &leader->sighand->siglock);
+	if (leader->mm)
+		mm_locks(leader->mm, locks);
+	if (leader->files)
+		files_locks(leader->files, locks);
+	if (leader->fs)
+		CHECK_SPIN(locks, "fs->lock", &leader->fs->lock);
+	if (ovm_hrtimer_bases_held())
+		REPORT(locks, "hrtimer_bases.lock", 0, 0, 0);
+}
+
+LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
+{
+	struct ovm_rec_quiescence __host *q = args->q;
+	struct locks __host *locks = llv_new(struct locks);
+
+	locks->link = &q->locks;
+	/* A writer may be linking or unlinking a task: the lists are not to be followed. */
+	if (ovm_rwlock_write_held(&tasklist_lock)) {
+		REPORT(locks, "tasklist_lock", &tasklist_lock, 0, 0);
+		return;
+	}
+	struct task_struct *leader = ovm_find_leader(q->pid);
+
+	if (!leader)
+		return;
+	q->found = 1;
+	q->threads = ovm_threads(leader, false);
+	for (struct ovm_rec_thread __host *t = q->threads; t; t = t->next)
+		q->nr_threads++;
+	group_locks(leader, locks);
+}

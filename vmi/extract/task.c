@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads: where they are, their registers, what the kernel was told of them.
+ */
+#include <linux/sched/task_stack.h>
+#include <asm/ptrace.h>
+#include <asm/switch_to.h>
+
+#include "extract.h"
+
+/* 2f064a59a11f ("sched: Change task_struct::state", v5.14) renamed it and made it an int. */
+struct task_struct___state {
+	volatile long state;
+};
+
+/* ee3e3ac05c26 ("rseq: Introduce extensible rseq ABI", v6.3). */
+struct task_struct___rseq_len {
+	u32 rseq_len;
+};
+
+/* faba9d250eae ("rseq: Introduce struct rseq_data", v6.19). */
+struct rseq_data___ovm {
+	struct rseq *usrptr;
+	u32 len;
+	u32 sig;
+};
+
+struct task_struct___rseq_data {
+	struct rseq_data___ovm rseq;
+};
+
+struct rseq_data; /* asked for by name only */
+
+enum {
+	DEFAULT_THREAD_SIZE = 16 << 10,
+	USER_CS = 0x33,
+	USER32_CS = 0x23,
+	ORIG_RSEQ_SIZE = 32,
+	/* Words at the top of a stack that are looked at for return addresses. */
+	WCHAN_WORDS = 256,
+	MAX_THREADS = 1 << 20,
+};
+
+LLV_SHARED pid_t ovm_pid_nr(const struct pid *pid)
+{
+	return pid ? pid->numbers[0].nr : 0;
+}
+
+LLV_SHARED pid_t ovm_pid_vnr(const struct pid *pid)
+{
+	if (!pid)
+		return 0;
+	const struct upid *numbers = pid->numbers;
+
+	return numbers[pid->level].nr;
+}
+
+LLV_SHARED struct pid_namespace *ovm_task_pid_ns(const struct task_struct *p)
+{
+	const struct pid *pid = p->thread_pid;
+
+	if (!pid)
+		return NULL;
+	const struct upid *numbers = pid->numbers;
+
+	return numbers[pid->level].ns;
+}
+
+LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p)
+{
+	if (llv_field_exists(struct task_struct, __state))
+		return p->__state;
+	return ((const struct task_struct___state *)p)->state;
+}
+
+LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid)
+{
+	struct task_struct *p;
+
+	for_each_process(p)
+		if (p->tgid == tgid)
+			return p->group_leader;
+	return NULL;
+}
+
+/*
+ * The symbols around the first stack tell the size of all of them, which depends on the kernel's
+ * configuration (KASAN doubles it). They were renamed by 8f69cba096b5 ("x86: Rename
+ * __{start,end}_init_task to __{start,end}_init_stack", v6.10).
+ */
+static unsigned long thread_size(void)
+{
+	u64 start = llv_symbol("__start_init_stack"), end = llv_symbol("__end_init_stack");
+
+	if (!start || !end) {
+		start = llv_symbol("__start_init_task");
+		end = llv_symbol("__end_init_task");
+	}
+	if (!start || end <= start || end - start > (1 << 20) || (end - start) & (PAGE_SIZE - 1))
+		return DEFAULT_THREAD_SIZE;
+	return end - start;
+}
+
+/*
+ * Registers lie at the top of the stack, below a padding that is there if the kernel was built with
+ * FRED: 65c9cc9e2c14 ("x86/fred: Reserve space for the FRED stack frame", v6.9).
+ */
+static const struct pt_regs *user_regs(const struct task_struct *p)
+{
+	unsigned long padding = llv_symbol_exists("asm_fred_entrypoint_user") ? 16 : 0;
+
+	return (const struct pt_regs *)((unsigned long)p->stack + thread_size() - padding -
+					llv_sizeof(struct pt_regs));
+}
+
+/* With FRED, the upper bits of the words of cs and ss hold other things (v6.9). */
+static void extract_regs(const struct pt_regs *from, struct ovm_rec_regs __host *to)
+{
+	to->r15 = from->r15;
+	to->r14 = from->r14;
+	to->r13 = from->r13;
+	to->r12 = from->r12;
+	to->bp = from->bp;
+	to->bx = from->bx;
+	to->r11 = from->r11;
+	to->r10 = from->r10;
+	to->r9 = from->r9;
+	to->r8 = from->r8;
+	to->ax = from->ax;
+	to->cx = from->cx;
+	to->dx = from->dx;
+	to->si = from->si;
+	to->di = from->di;
+	to->orig_ax = from->orig_ax;
+	to->ip = from->ip;
+	to->cs = llv_load_u16(&from->cs);
+	to->flags = from->flags;
+	to->sp = from->sp;
+	to->ss = llv_load_u16(&from->ss);
+}
+
+/*
+ * An entry other than by a system call leaves a negative number in orig_ax (asm/entry_64.S): that
+ * is how the kernel itself tells (arch_do_signal_or_restart()).
+ */
+static void classify(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->on_cpu = p->on_cpu != 0;
+	t->on_rq = p->on_rq != 0;
+	if (t->on_cpu)
+		t->where = OVM_REC_ON_CPU;
+	else if ((__s64)t->regs.orig_ax >= 0)
+		t->where = OVM_REC_IN_SYSCALL;
+	else
+		t->where = OVM_REC_INTERRUPTED;
+}
+
+static bool is_kernel_text(u64 address)
+{
+	return address >= llv_symbol("_stext") && address < llv_symbol("_etext");
+}
+
+/* Functions that only wait; in_sched_functions() of kernel/sched/core.c. */
+static bool is_waiting_text(u64 address)
+{
+	return (address >= llv_symbol("__sched_text_start") &&
+		address < llv_symbol("__sched_text_end")) ||
+	       (address >= llv_symbol("__lock_text_start") &&
+		address < llv_symbol("__lock_text_end"));
+}
+
+/*
+ * The first return address on the stack that does not lead to the scheduler. There is no unwinding:
+ * a stale word may be taken for one, so that it is good for messages only.
+ */
+static u64 wait_channel(const struct task_struct *p)
+{
+	u64 sp = p->thread.sp, top = (unsigned long)p->stack + thread_size();
+
+	if (sp < (unsigned long)p->stack || sp & 7)
+		return 0;
+	for (unsigned int i = 0; i < WCHAN_WORDS && sp + 8 <= top; i++, sp += 8) {
+		u64 word = llv_load_u64(sp);
+
+		if (is_kernel_text(word) && !is_waiting_text(word))
+			return word;
+	}
+	return 0;
+}
+
+/* What PTRACE_GETSIGMASK reports: the mask to be restored, where a temporary one is in force. */
+static void signal_mask(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->restore_sigmask = p->restore_sigmask;
+	t->blocked = t->restore_sigmask ? p->saved_sigmask.sig[0] : p->blocked.sig[0];
+}
+
+static void restart(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->restart_fn = OVM_IDENTITY(p->restart_block.fn);
+	if (p->restart_block.nanosleep.type == TT_NATIVE)
+		t->restart_rmtp = OVM_IDENTITY(p->restart_block.nanosleep.rmtp);
+}
+
+LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->task = OVM_IDENTITY(p);
+	t->tid = p->pid;
+	t->vtid = ovm_pid_vnr(p->thread_pid);
+	llv_strcpy(t->comm, p->comm);
+	t->state = ovm_task_state(p);
+	t->exit_state = p->exit_state;
+	t->jobctl = p->jobctl;
+	t->flags = p->flags;
+	t->ptrace = p->ptrace;
+	if (llv_field_exists(struct thread_info, cpu))
+		t->cpu = p->thread_info.cpu;
+	t->tif_flags = p->thread_info.flags;
+	t->regs_address = OVM_IDENTITY(user_regs(p));
+	t->kernel_sp = p->thread.sp;
+	extract_regs(user_regs(p), &t->regs);
+	t->compat = t->regs.cs == USER32_CS;
+	classify(p, t);
+	if (!t->on_cpu)
+		t->wchan = wait_channel(p);
+	restart(p, t);
+	signal_mask(p, t);
+	t->mm = OVM_IDENTITY(p->mm);
+	t->files = OVM_IDENTITY(p->files);
+	t->fs = OVM_IDENTITY(p->fs);
+	t->sighand = OVM_IDENTITY(p->sighand);
+	t->nsproxy = OVM_IDENTITY(p->nsproxy);
+}
+
+static void segments(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->fs_base = p->thread.fsbase;
+	t->gs_base = p->thread.gsbase;
+	t->seg_ds = p->thread.ds;
+	t->seg_es = p->thread.es;
+	t->seg_fs = p->thread.fsindex;
+	t->seg_gs = p->thread.gsindex;
+	for (unsigned int i = 0; i < OVM_REC_NR_TLS; i++)
+		t->tls[i] = llv_load_u64(&p->thread.tls_array[i]);
+}
+
+static void rseq_area(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	if (llv_type_exists(struct rseq_data)) {
+		const struct task_struct___rseq_data *new = (const void *)p;
+
+		t->rseq = OVM_IDENTITY(new->rseq.usrptr);
+		t->rseq_len = new->rseq.len;
+		t->rseq_sig = new->rseq.sig;
+	} else if (llv_field_exists(struct task_struct, rseq)) {
+		t->rseq = OVM_IDENTITY(p->rseq);
+		t->rseq_sig = p->rseq_sig;
+		t->rseq_len = ORIG_RSEQ_SIZE;
+		if (llv_field_exists(struct task_struct___rseq_len, rseq_len))
+			t->rseq_len = ((const struct task_struct___rseq_len *)p)->rseq_len;
+	}
+	if (!t->rseq)
+		t->rseq_len = 0;
+}
+
+static void user_areas(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->clear_child_tid = OVM_IDENTITY(p->clear_child_tid);
+	t->set_child_tid = OVM_IDENTITY(p->set_child_tid);
+	t->robust_list = OVM_IDENTITY(p->robust_list);
+	t->sas_sp = p->sas_ss_sp;
+	t->sas_size = p->sas_ss_size;
+	t->sas_flags = p->sas_ss_flags;
+	rseq_area(p, t);
+}
+
+static void affinity(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	const unsigned long *bits = p->cpus_mask.bits;
+	unsigned int words = llv_field_count(struct cpumask, bits);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(t->cpus_allowed) && i < words; i++)
+		t->cpus_allowed[i] = llv_load_u64(&bits[i]);
+	t->nr_cpus_allowed = p->nr_cpus_allowed;
+}
+
+static void scheduling(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	t->policy = p->policy;
+	t->nice = p->static_prio - DEFAULT_PRIO;
+	t->rt_priority = p->rt_priority;
+	t->dl_runtime = p->dl.dl_runtime;
+	t->dl_deadline = p->dl.dl_deadline;
+	t->dl_period = p->dl.dl_period;
+	affinity(p, t);
+}
+
+/* Since 1d7637d89cfc ("signal: Expose SYS_USER_DISPATCH si_code type", v5.11). */
+static bool user_dispatch(const struct task_struct *p)
+{
+	if (!llv_field_exists(struct thread_info, syscall_work) ||
+	    !llv_enum_exists(enum syscall_work_bit, SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH))
+		return false;
+	return p->thread_info.syscall_work >>
+		       llv_enum_value(enum syscall_work_bit,
+				      SYSCALL_WORK_BIT_SYSCALL_USER_DISPATCH) &
+	       1;
+}
+
+static void restrictions(const struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	if (llv_field_exists(struct seccomp, filter)) {
+		t->seccomp_mode = p->seccomp.mode;
+		t->seccomp_filter = OVM_IDENTITY(p->seccomp.filter);
+	}
+	t->user_dispatch_mode = user_dispatch(p);
+	if (llv_field_exists(struct task_struct, io_uring))
+		t->io_uring = OVM_IDENTITY(p->io_uring);
+}
+
+LLV_SHARED void ovm_thread_rest(struct task_struct *p, struct ovm_rec_thread __host *t)
+{
+	segments(p, t);
+	ovm_thread_fpu(p, t);
+	user_areas(p, t);
+	t->pdeath_signal = p->pdeath_signal;
+	t->pending = ovm_pending(&p->pending);
+	scheduling(p, t);
+	ovm_creds(p, &t->creds);
+	restrictions(p, t);
+}
+
+LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader, bool all)
+{
+	struct ovm_rec_thread __host *first = NULL;
+	struct ovm_rec_thread __host *__host *link = NULL;
+	struct task_struct *p;
+	unsigned int nr = 0;
+
+	/* The leader is the first of its group's list, always. */
+	list_for_each_entry(p, &leader->signal->thread_head, thread_node) {
+		struct ovm_rec_thread __host *t = llv_new(struct ovm_rec_thread);
+
+		if (p->group_leader != leader || ++nr > MAX_THREADS)
+			llv_fail(LLV_CORRUPT, p, "list of threads leads out of the group");
+		ovm_thread_state(p, t);
+		if (all)
+			ovm_thread_rest(p, t);
+		if (link)
+			*link = t;
+		else
+			first = t;
+		link = &t->next;
+	}
+	return first;
+}
