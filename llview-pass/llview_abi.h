@@ -45,6 +45,11 @@ enum ovm_llv_reloc_kind {
 	OVM_LLV_ARRAY_OFFSET = 11,
 	/** Number of elements of the array @path of @type. */
 	OVM_LLV_FIELD_COUNT = 12,
+	/**
+	 * Nothing when @type has @size bytes and the leaves that @path lists as "name:bit offset:bits,",
+	 * can't be bound otherwise. Behind each copy of a whole structure.
+	 */
+	OVM_LLV_LAYOUT = 13,
 };
 
 enum {
