@@ -59,9 +59,7 @@ LLV_SHARED __u64 ovm_mm_counter(struct mm_struct *mm, unsigned int member)
 	__s64 sum;
 
 	if (llv_type_exists(struct mm_rss_stat)) {
-		const atomic_long_t *counts = mm->rss_stat.count;
-
-		sum = counts[member].counter;
+		sum = mm->rss_stat.count[member].counter;
 	} else {
 		const struct percpu_counter *counters =
 			((const struct mm_struct___percpu_rss *)mm)->rss_stat;

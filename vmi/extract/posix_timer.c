@@ -16,7 +16,7 @@ struct signal_struct___hlist {
 	struct hlist_head posix_timers;
 };
 
-/* "posix-timers: Embed sigqueue in struct k_itimer" (v6.13). */
+/* 6017a158beb1 ("posix-timers: Embed sigqueue in struct k_itimer", v6.13). */
 struct k_itimer___embedded {
 	struct sigqueue sigq;
 };

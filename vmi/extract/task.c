@@ -13,6 +13,11 @@ struct task_struct___state {
 	volatile long state;
 };
 
+/* bcf9033e5449 ("sched: move CPU field back into thread_info if THREAD_INFO_IN_TASK=y", v5.16). */
+struct task_struct___cpu {
+	unsigned int cpu;
+};
+
 /* ee3e3ac05c26 ("rseq: Introduce extensible rseq ABI", v6.3). */
 struct task_struct___rseq_len {
 	u32 rseq_len;
@@ -215,6 +220,8 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	t->ptrace = p->ptrace;
 	if (llv_field_exists(struct thread_info, cpu))
 		t->cpu = p->thread_info.cpu;
+	else if (llv_field_exists(struct task_struct___cpu, cpu))
+		t->cpu = ((const struct task_struct___cpu *)p)->cpu;
 	t->tif_flags = p->thread_info.flags;
 	t->regs_address = OVM_IDENTITY(user_regs(p));
 	t->kernel_sp = p->thread.sp;
@@ -295,7 +302,7 @@ static void scheduling(const struct task_struct *p, struct ovm_rec_thread __host
 	affinity(p, t);
 }
 
-/* Since 1d7637d89cfc ("signal: Expose SYS_USER_DISPATCH si_code type", v5.11). */
+/* Since 1446e1df9eb1 ("kernel: Implement selective syscall userspace redirection", v5.11). */
 static bool user_dispatch(const struct task_struct *p)
 {
 	if (!llv_field_exists(struct thread_info, syscall_work) ||
