@@ -211,7 +211,7 @@ static void default_limits(const struct ovm_engine *engine, struct ovm_walk_requ
 		request->max_entries =
 			(UINT64_C(1) << 26) + 4 * ram_pages + range_entries * request->nr_ranges;
 	if (!request->max_runs)
-		request->max_runs = (UINT64_C(1) << 20) + 2 * ram_pages + request->nr_ranges;
+		request->max_runs = (UINT64_C(1) << 20) + 4 * ram_pages + request->nr_ranges;
 }
 
 static struct ovm_error *check_walk(const struct ovm_engine *engine,
