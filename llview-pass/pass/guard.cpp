@@ -19,14 +19,14 @@ namespace
 
 class Guards
 {
-    public:
+      public:
 	Guards(Function &F, Runtime &RT, Diagnostics &Diag)
-		: F(F), RT(RT), Diag(Diag), DL(F.getParent()->getDataLayout())
+	    : F(F), RT(RT), Diag(Diag), DL(F.getParent()->getDataLayout())
 	{
 	}
 	void run();
 
-    private:
+      private:
 	void define(Instruction &I);
 	void guardDivision(BinaryOperator &B);
 	void guardIndex(GetElementPtrInst &G, Use &U, const ArrayType *Array);
@@ -61,9 +61,10 @@ void Guards::define(Instruction &I)
 	if (I.isShift() && !isa<Constant>(I.getOperand(1)) && I.getType()->isIntegerTy()) {
 		IRBuilder<> B(&I);
 
-		I.setOperand(1, B.CreateAnd(I.getOperand(1),
-					    ConstantInt::get(I.getType(),
-							     I.getType()->getIntegerBitWidth() - 1)));
+		I.setOperand(1,
+			     B.CreateAnd(I.getOperand(1),
+					 ConstantInt::get(I.getType(),
+							  I.getType()->getIntegerBitWidth() - 1)));
 	}
 	if (auto *II = dyn_cast<IntrinsicInst>(&I)) {
 		switch (II->getIntrinsicID()) {
@@ -112,8 +113,9 @@ void Guards::guardIndex(GetElementPtrInst &G, Use &U, const ArrayType *Array)
 		return;
 	if (!Array) {
 		if (G.getAddressSpace() == HostAS && !isa<AllocaInst>(baseOf(&G)))
-			Diag.error(G, "arithmetic on a __host pointer; index an array that is part of "
-				      "a record");
+			Diag.error(G,
+				   "arithmetic on a __host pointer; index an array that is part of "
+				   "a record");
 		return; // Of local variables and constants: guardObject().
 	}
 	if (Constant) {
@@ -174,7 +176,8 @@ void Guards::guardObject(Instruction &At, Value *Ptr, uint64_t Bytes)
 	std::optional<uint64_t> Size = sizeOf(Object, DL);
 
 	if (Size) {
-		if (Offset.isNegative() || Offset.ugt(*Size) || *Size - Offset.getZExtValue() < Bytes)
+		if (Offset.isNegative() || Offset.ugt(*Size) ||
+		    *Size - Offset.getZExtValue() < Bytes)
 			Diag.error(At, "access out of bounds");
 		return;
 	}

@@ -30,8 +30,8 @@ void Lowering::replace(Instruction &I, Value *V)
 static std::optional<StringRef> literal(Value *V)
 {
 	auto *G = dyn_cast<GlobalVariable>(baseOf(V));
-	auto *Data = G && G->hasInitializer() ? dyn_cast<ConstantDataArray>(G->getInitializer()) :
-						nullptr;
+	auto *Data = G && G->hasInitializer() ? dyn_cast<ConstantDataArray>(G->getInitializer())
+					      : nullptr;
 
 	if (G && G->hasInitializer() && isa<ConstantAggregateZero>(G->getInitializer()))
 		return StringRef();
@@ -47,8 +47,8 @@ Value *Lowering::offsetOf(IRBuilder<> &B, const Path &P, ovm_llv_reloc_kind Kind
 
 	if (P.Origin.empty())
 		return Offset;
-	return B.CreateSub(Offset, RT.value(B, Rel.make(OVM_LLV_FIELD_OFFSET, P.Type, P.Origin, 0,
-							0, At)));
+	return B.CreateSub(Offset,
+			   RT.value(B, Rel.make(OVM_LLV_FIELD_OFFSET, P.Type, P.Origin, 0, 0, At)));
 }
 
 Value *Lowering::fieldQuestion(CallInst &C)
@@ -66,12 +66,13 @@ Value *Lowering::fieldQuestion(CallInst &C)
 	auto *Chained = dyn_cast<Instruction>(P->Root);
 	if (Kind->getZExtValue() == OVM_LLV_FIELD_OFFSET &&
 	    (!isa<ConstantPointerNull>(P->Root) || Chained)) {
-		Diag.error(C, "the offset of this member can't be relocated: an index in it varies");
+		Diag.error(C,
+			   "the offset of this member can't be relocated: an index in it varies");
 		return nullptr;
 	}
 	IRBuilder<> B(&C);
-	return RT.value(B, Rel.make(ovm_llv_reloc_kind(Kind->getZExtValue()), P->Type, P->Members, 0,
-				    0, C));
+	return RT.value(B, Rel.make(ovm_llv_reloc_kind(Kind->getZExtValue()), P->Type, P->Members,
+				    0, 0, C));
 }
 
 Value *Lowering::pathQuestion(CallInst &C)
@@ -88,8 +89,8 @@ Value *Lowering::pathQuestion(CallInst &C)
 		return nullptr;
 	}
 	IRBuilder<> B(&C);
-	return RT.value(B, Rel.make(ovm_llv_reloc_kind(Kind->getZExtValue()), *Type, *Members, 0, 0,
-				    C));
+	return RT.value(
+		B, Rel.make(ovm_llv_reloc_kind(Kind->getZExtValue()), *Type, *Members, 0, 0, C));
 }
 
 // The functions of llview.h that stand for something else.
@@ -130,7 +131,8 @@ void Lowering::lowerQuestions()
 			if (Prov.of(C->getArgOperand(1)) == Origin::Host ||
 			    Prov.of(C->getArgOperand(1)) == Origin::Mixed)
 				Diag.error(*C, "the address is not the guest's");
-			RT.copy(B, C->getArgOperand(0), Address(1), C->getArgOperand(2), siteOf(*C));
+			RT.copy(B, C->getArgOperand(0), Address(1), C->getArgOperand(2),
+				siteOf(*C));
 		}
 		replace(*C, New ? New : PoisonValue::get(C->getType()));
 	}
@@ -215,8 +217,9 @@ void Lowering::lowerCopy(CallInst &C)
 	auto *Local = dyn_cast<AllocaInst>(baseOf(Dst));
 
 	if (Dst->getType()->getPointerAddressSpace() == HostAS) {
-		Diag.error(C, "guest memory can't be copied over a record as a whole; copy members, "
-			      "or arrays with llv_copy()");
+		Diag.error(C,
+			   "guest memory can't be copied over a record as a whole; copy members, "
+			   "or arrays with llv_copy()");
 		return;
 	}
 	if (!Local) {
@@ -270,8 +273,8 @@ void Lowering::lowerPreserve(CallInst &C)
 			if (const DIType *E = stripped(Array->getBaseType());
 			    E && !isa<DICompositeType>(E))
 				Element = E->getSizeInBits() / 8;
-		Value *Offset = offsetOf(B, *P, Element ? OVM_LLV_ARRAY_OFFSET : OVM_LLV_FIELD_OFFSET,
-					 Element, C);
+		Value *Offset = offsetOf(
+			B, *P, Element ? OVM_LLV_ARRAY_OFFSET : OVM_LLV_FIELD_OFFSET, Element, C);
 		Value *Base = B.CreatePtrToInt(P->Root, B.getInt64Ty());
 		replace(C, B.CreateIntToPtr(B.CreateAdd(Base, Offset), C.getType()));
 		return;

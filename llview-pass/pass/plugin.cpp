@@ -23,7 +23,7 @@ namespace
 
 class LLViewConsumer : public ASTConsumer
 {
-    public:
+      public:
 	explicit LLViewConsumer(CompilerInstance &CI) : CI(CI)
 	{
 	}
@@ -37,13 +37,13 @@ class LLViewConsumer : public ASTConsumer
 				BPFPreserveAccessIndexAttr::CreateImplicit(D->getASTContext()));
 	}
 
-    private:
+      private:
 	CompilerInstance &CI;
 };
 
 class LLViewAction : public PluginASTAction
 {
-    protected:
+      protected:
 	std::unique_ptr<ASTConsumer> CreateASTConsumer(CompilerInstance &CI, StringRef) override
 	{
 		return std::make_unique<LLViewConsumer>(CI);

@@ -31,7 +31,8 @@ bool isHiddenCopy(const Instruction &I)
 {
 	auto *C = dyn_cast<CallInst>(&I);
 
-	return C && C->getCalledFunction() && C->getCalledFunction()->getName().starts_with(HiddenCopy);
+	return C && C->getCalledFunction() &&
+	       C->getCalledFunction()->getName().starts_with(HiddenCopy);
 }
 
 // SROA would split a struct copy into loads at offsets of the structure as it is declared here.
@@ -54,10 +55,11 @@ static void hideCopies(Function &F)
 			std::to_string(Src->getType()->getPointerAddressSpace());
 		IRBuilder<> B(C);
 		FunctionCallee Callee = M.getOrInsertFunction(
-			Name, FunctionType::get(B.getVoidTy(),
-						{Dst->getType(), Src->getType(), B.getInt64Ty()},
-						false));
-		B.CreateCall(Callee, {Dst, Src, B.CreateZExtOrTrunc(C->getLength(), B.getInt64Ty())});
+			Name,
+			FunctionType::get(B.getVoidTy(),
+					  {Dst->getType(), Src->getType(), B.getInt64Ty()}, false));
+		B.CreateCall(Callee,
+			     {Dst, Src, B.CreateZExtOrTrunc(C->getLength(), B.getInt64Ty())});
 		C->eraseFromParent();
 	}
 }
@@ -79,8 +81,8 @@ static bool revealCopies(Function &F)
 	for (CallInst *C : Copies) {
 		IRBuilder<> B(C);
 
-		B.CreateMemMove(C->getArgOperand(0), MaybeAlign(), C->getArgOperand(1), MaybeAlign(),
-				C->getArgOperand(2));
+		B.CreateMemMove(C->getArgOperand(0), MaybeAlign(), C->getArgOperand(1),
+				MaybeAlign(), C->getArgOperand(2));
 		C->eraseFromParent();
 	}
 	return !Copies.empty();
@@ -165,7 +167,8 @@ static void refuseRecursion(Module &M, Diagnostics &Diag)
 			Example = N->getFunction();
 		}
 		if (!Root && Example)
-			Diag.error(*Example, "recursion can't be inlined; mark the function LLV_SHARED");
+			Diag.error(*Example,
+				   "recursion can't be inlined; mark the function LLV_SHARED");
 	}
 }
 

@@ -159,7 +159,8 @@ std::optional<Path> Relocations::pathOf(Value *V)
 		if (G && isPreserve(G->getPointerOperand()))
 			Outer = pathOf(G->getPointerOperand());
 		if (!Outer) {
-			Diag.error(*At, "a member of a structure without a name can't be relocated");
+			Diag.error(*At,
+				   "a member of a structure without a name can't be relocated");
 			return std::nullopt;
 		}
 		P.Type = Outer->Type;
@@ -178,9 +179,9 @@ std::optional<Path> Relocations::pathOf(Value *V)
 GlobalVariable *Relocations::make(ovm_llv_reloc_kind Kind, StringRef Type, StringRef Members,
 				  unsigned Flags, unsigned Size, const Instruction &At)
 {
-	std::string Key = (Twine(Kind) + "|" + Type + "|" + Members + "|" + Twine(Flags) + "|" +
-			   Twine(Size))
-				  .str();
+	std::string Key =
+		(Twine(Kind) + "|" + Type + "|" + Members + "|" + Twine(Flags) + "|" + Twine(Size))
+			.str();
 	GlobalVariable *&G = Made[Key];
 
 	if (G)
@@ -215,8 +216,8 @@ Value *Relocations::sizeInGuest(IRBuilder<> &B, Type *T, const Instruction &At)
 		return nullptr;
 	StringRef Prefix =
 		cast<StructType>(T)->getName().starts_with("union.") ? "union " : "struct ";
-	return RT.value(B, make(OVM_LLV_TYPE_SIZE, (Prefix + Tag).str(), "",
-				OVM_LLV_RELOC_ANY_KIND, 0, At));
+	return RT.value(B, make(OVM_LLV_TYPE_SIZE, (Prefix + Tag).str(), "", OVM_LLV_RELOC_ANY_KIND,
+				0, At));
 }
 
 // The leaves of a structure as "name:bit offset:bits", which the runtime compares with BTF.
@@ -239,9 +240,9 @@ bool Relocations::appendLayout(const DICompositeType *C, const std::string &Pref
 		}
 		if (++Leaves > 64)
 			return false;
-		uint64_t Bits = Member->isBitField() ? Member->getSizeInBits() :
-				T		     ? T->getSizeInBits() :
-						       0;
+		uint64_t Bits = Member->isBitField() ? Member->getSizeInBits()
+				: T		     ? T->getSizeInBits()
+						     : 0;
 		Out += Name + ":" + std::to_string(Offset) + ":" + std::to_string(Bits) + ",";
 	}
 	return true;

@@ -107,12 +107,12 @@ void Runtime::trapIf(Instruction *Before, Value *Bad, StringRef What, StringRef 
 bool Runtime::isCallable(StringRef Name)
 {
 	static const StringSet<> Names{
-		"ovm_llv_rt_alloc",    "ovm_llv_rt_bytes",  "ovm_llv_rt_string",
-		"ovm_llv_rt_host_bytes", "ovm_llv_rt_concat", "ovm_llv_rt_strcpy",
-		"ovm_llv_rt_streq",    "ovm_llv_rt_readable", "ovm_llv_rt_fail",
-		"ovm_llv_rt_value",    "ovm_llv_rt_field",  "ovm_llv_rt_load",
-		"ovm_llv_rt_copy",     "ovm_llv_rt_tick",   "ovm_llv_rt_enter",
-		"ovm_llv_rt_leave",    "ovm_llv_rt_trap",
+		"ovm_llv_rt_alloc",	 "ovm_llv_rt_bytes",	"ovm_llv_rt_string",
+		"ovm_llv_rt_host_bytes", "ovm_llv_rt_concat",	"ovm_llv_rt_strcpy",
+		"ovm_llv_rt_streq",	 "ovm_llv_rt_readable", "ovm_llv_rt_fail",
+		"ovm_llv_rt_value",	 "ovm_llv_rt_field",	"ovm_llv_rt_load",
+		"ovm_llv_rt_copy",	 "ovm_llv_rt_tick",	"ovm_llv_rt_enter",
+		"ovm_llv_rt_leave",	 "ovm_llv_rt_trap",
 	};
 
 	return Names.contains(Name);

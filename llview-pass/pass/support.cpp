@@ -46,8 +46,7 @@ void Diagnostics::error(const Instruction &I, const Twine &Message)
 	if (Seen[Key])
 		return;
 	Seen[Key] = true;
-	I.getContext().diagnose(
-		DiagnosticInfoUnsupported(*I.getFunction(), Text, I.getDebugLoc()));
+	I.getContext().diagnose(DiagnosticInfoUnsupported(*I.getFunction(), Text, I.getDebugLoc()));
 }
 
 void Diagnostics::error(const Function &F, const Twine &Message)

@@ -44,9 +44,9 @@ static void lowerSymbol(GlobalObject &G, Runtime &RT, Relocations &Rel, Diagnost
 		IRBuilder<> B(At);
 		B.SetCurrentDebugLocation(I->getDebugLoc());
 		auto Address = [&] {
-			return B.CreateIntToPtr(RT.value(B, Rel.make(OVM_LLV_SYMBOL, G.getName(), "",
-								     0, 0, *I)),
-						U->getType());
+			return B.CreateIntToPtr(
+				RT.value(B, Rel.make(OVM_LLV_SYMBOL, G.getName(), "", 0, 0, *I)),
+				U->getType());
 		};
 		if (!isa<PHINode>(I)) {
 			U.set(Address());

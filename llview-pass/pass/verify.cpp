@@ -20,13 +20,13 @@ constexpr uint64_t MaxStack = 32768;
 
 class Verifier
 {
-    public:
+      public:
 	Verifier(Function &F, Diagnostics &Diag) : F(F), Diag(Diag)
 	{
 	}
 	void run();
 
-    private:
+      private:
 	void check(Instruction &I);
 	void checkAddress(Instruction &I, const Value *Ptr, bool Store);
 	void checkStored(Instruction &I, const Value *V);
@@ -59,8 +59,8 @@ void Verifier::checkAddress(Instruction &I, const Value *Ptr, bool Store)
 		Diag.error(I, "ambiguous pointer: the guest's or a local variable's");
 		return;
 	default:
-		Diag.error(I, Store ? "guest memory can't be written" :
-				      "this access to guest memory is not supported");
+		Diag.error(I, Store ? "guest memory can't be written"
+				    : "this access to guest memory is not supported");
 	}
 }
 
@@ -71,7 +71,8 @@ void Verifier::checkStored(Instruction &I, const Value *V)
 		return;
 	Origin O = Prov.of(V);
 	if (O == Origin::Host || O == Origin::Mixed)
-		Diag.error(I, "the address of a local variable or constant can't be kept in memory");
+		Diag.error(I,
+			   "the address of a local variable or constant can't be kept in memory");
 }
 
 void Verifier::checkGuest(Instruction &I, const Value *V, const Twine &What)
@@ -80,8 +81,9 @@ void Verifier::checkGuest(Instruction &I, const Value *V, const Twine &What)
 		return;
 	Origin O = Prov.of(V);
 	if (O == Origin::Host || O == Origin::Mixed)
-		Diag.error(I, What + " has to be the guest's, this is the address of a local variable "
-				     "or constant");
+		Diag.error(I,
+			   What + " has to be the guest's, this is the address of a local variable "
+				  "or constant");
 }
 
 void Verifier::checkIntrinsic(IntrinsicInst &I)
@@ -90,7 +92,8 @@ void Verifier::checkIntrinsic(IntrinsicInst &I)
 		checkAddress(I, M->getRawDest(), true);
 		if (auto *T = dyn_cast<MemTransferInst>(M)) {
 			checkAddress(I, T->getRawSource(), false);
-			if (T->getDestAddressSpace() == HostAS && T->getSourceAddressSpace() != HostAS &&
+			if (T->getDestAddressSpace() == HostAS &&
+			    T->getSourceAddressSpace() != HostAS &&
 			    Prov.of(T->getRawSource()) != Origin::Host)
 				Diag.error(I, "guest memory can't be copied over a record");
 		}
@@ -207,7 +210,9 @@ void Verifier::check(Instruction &I)
 		if (G && isGuestPointer(L->getType()))
 			Diag.error(I, "ambiguous pointer: one of a table of constants");
 		if (A && holdsHostPointer(L->getType()) && !holdsHostPointer(A->getAllocatedType()))
-			Diag.error(I, "a __host pointer can't be read from a variable of another type");
+			Diag.error(
+				I,
+				"a __host pointer can't be read from a variable of another type");
 	} else if (auto *S = dyn_cast<StoreInst>(&I)) {
 		checkAddress(I, S->getPointerOperand(), true);
 		checkStored(I, S->getValueOperand());
@@ -273,9 +278,11 @@ void verify(Module &M, Diagnostics &Diag)
 		if (G.isDeclaration() || G.getName().starts_with("llvm."))
 			continue;
 		if (!G.isConstant())
-			Diag.error(*Any, "'" + G.getName() + "' would be shared by all runs; use const");
+			Diag.error(*Any,
+				   "'" + G.getName() + "' would be shared by all runs; use const");
 		else if (refersToKernel(G.getInitializer()))
-			Diag.error(*Any, "'" + G.getName() + "' holds addresses of the kernel's; they "
+			Diag.error(*Any, "'" + G.getName() +
+						 "' holds addresses of the kernel's; they "
 						 "are known at run time only");
 	}
 }
