@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The context of one VM, as the library's own files see it. */
+#ifndef OVM_HOST_CONTEXT_H
+#define OVM_HOST_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/ovm-gpu.h"
+#include "kernels-cuda/engine.h"
+#include "vmi/kernel.h"
+#include "vmi/llview.h"
+#include "vmi/vm.h"
+
+struct ovm {
+	struct ovm_vm *vm;
+	struct ovm_kernel *kernel;
+	struct ovm_llv *llv;
+	/* Made by the first dump. */
+	struct ovm_engine *engine;
+	/* An eventfd: readable when the caller wants to stop. */
+	int cancel_fd;
+	void (*log)(void *arg, enum ovm_log_level level, const char *message);
+	void *log_arg;
+};
+
+/** What an operation under way is called in messages, and its parts. */
+void ovm_log(const struct ovm *ovm, enum ovm_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** Whether ovm_cancel() was called; @arg is the context. */
+bool ovm_cancelled(void *arg);
+
+/** OVM_ERROR_CANCELLED if ovm_cancel() was called. */
+struct ovm_error *ovm_check_cancelled(struct ovm *ovm);
+
+/** Forget a cancellation that came before the operation that begins now. */
+void ovm_cancel_reset(struct ovm *ovm);
+
+/** Copy @options, of whose @size bytes only the first were known to the caller, into @ret. */
+struct ovm_error *ovm_options_copy(void *ret, size_t known, const void *options);
+
+/** Microseconds of a clock that only goes forward. */
+uint64_t ovm_now_us(void);
+
+/** Steps of attaching, which ovm_check() takes one at a time. */
+struct ovm_error *ovm_attach_vm(struct ovm *ovm, const struct ovm_attach_options *options);
+struct ovm_error *ovm_attach_kernel(struct ovm *ovm, const struct ovm_attach_options *options);
+struct ovm_error *ovm_attach_extractors(struct ovm *ovm);
+
+/** A context that is attached to nothing yet. */
+struct ovm_error *ovm_create(const struct ovm_attach_options *options, struct ovm **ret);
+
+/** Run an extractor; its records live in @arena. */
+struct ovm_error *ovm_extract(struct ovm *ovm, ovm_llv_entry *entry, void *arg,
+			      struct ovm_llv_arena *arena);
+
+#endif /* OVM_HOST_CONTEXT_H */

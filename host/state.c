@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmi/cleanup.h"
+#include "xsave.h"
+
+enum {
+	/* Layout of struct rseq and struct rseq_cs (include/uapi/linux/rseq.h). */
+	RSEQ_CS_OFFSET = 8,
+	RSEQ_CS_SIZE = 32,
+};
+
+/* The error for a thread that can't be taken now; the caller tries again. */
+static struct ovm_error *not_now(const struct ovm_rec_thread *thread, const char *why)
+{
+	const char *call = NULL;
+
+	if (thread->where == OVM_REC_IN_SYSCALL)
+		call = ovm_syscall_name((int64_t)thread->regs.orig_ax);
+	struct ovm_error *err = ovm_error_format(
+		OVM_ERROR_INCONSISTENT, "thread %d (%.*s) %s%s%s", thread->tid,
+		(int)sizeof(thread->comm), thread->comm, why, call ? ", in " : "", call ? call : "");
+
+	err->pid = thread->tid;
+	return err;
+}
+
+static struct ovm_error *check_locks(const struct ovm_rec_quiescence *q)
+{
+	const struct ovm_rec_lock *lock = q->locks;
+
+	/* What is held for reading only is whole. */
+	while (lock && lock->shared)
+		lock = lock->next;
+	if (!lock)
+		return NULL;
+	struct ovm_error *err =
+		ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d: %.*s is held", lock->tid,
+				 (int)sizeof(lock->name), lock->name);
+
+	err->pid = lock->tid;
+	return err;
+}
+
+/* The vCPU that is the guest's CPU @cpu: its per-CPU base is in GS, or waits there for SWAPGS. */
+static const struct ovm_vcpu *find_vcpu(struct ovm *ovm, const struct ovm_vcpus *vcpus, uint32_t cpu)
+{
+	uint64_t base;
+
+	if (!ovm_kernel_per_cpu_offset(ovm->kernel, cpu, &base))
+		return NULL;
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		const struct ovm_vcpu *vcpu = &vcpus->vcpus[i];
+		bool user = vcpu->cpl == 3;
+
+		if (base == (user ? vcpu->kernel_gs_base : vcpu->segments[OVM_VCPU_GS].base))
+			return vcpu;
+	}
+	return NULL;
+}
+
+static struct ovm_settle_cpu settle_cpu(const struct ovm_vcpu *vcpu)
+{
+	const uint64_t *gprs = vcpu->gprs;
+
+	return (struct ovm_settle_cpu){
+		.user = vcpu->cpl == 3,
+		.fs_base = vcpu->segments[OVM_VCPU_FS].base,
+		.gs_base = vcpu->segments[OVM_VCPU_GS].base,
+		.regs = {
+			.r15 = gprs[OVM_VCPU_R15],
+			.r14 = gprs[OVM_VCPU_R14],
+			.r13 = gprs[OVM_VCPU_R13],
+			.r12 = gprs[OVM_VCPU_R12],
+			.bp = gprs[OVM_VCPU_RBP],
+			.bx = gprs[OVM_VCPU_RBX],
+			.r11 = gprs[OVM_VCPU_R11],
+			.r10 = gprs[OVM_VCPU_R10],
+			.r9 = gprs[OVM_VCPU_R9],
+			.r8 = gprs[OVM_VCPU_R8],
+			.ax = gprs[OVM_VCPU_RAX],
+			.cx = gprs[OVM_VCPU_RCX],
+			.dx = gprs[OVM_VCPU_RDX],
+			.si = gprs[OVM_VCPU_RSI],
+			.di = gprs[OVM_VCPU_RDI],
+			.orig_ax = (uint64_t)-1,
+			.ip = vcpu->rip,
+			.cs = vcpu->segments[OVM_VCPU_CS].selector,
+			.flags = vcpu->rflags,
+			.sp = gprs[OVM_VCPU_RSP],
+			.ss = vcpu->segments[OVM_VCPU_SS].selector,
+		},
+	};
+}
+
+static struct ovm_error *settle(struct ovm *ovm, const struct ovm_vcpus *vcpus,
+				const struct ovm_settle_clock *clock,
+				const struct ovm_rec_thread *thread, struct ovm_settled *ret)
+{
+	struct ovm_settle_cpu cpu, *current = NULL;
+	const char *restart_fn = NULL;
+	uint64_t offset;
+
+	if (thread->where == OVM_REC_ON_CPU) {
+		const struct ovm_vcpu *vcpu = find_vcpu(ovm, vcpus, thread->cpu);
+
+		if (vcpu) {
+			cpu = settle_cpu(vcpu);
+			current = &cpu;
+		}
+	}
+	if (thread->restart_fn)
+		restart_fn = ovm_kernel_symbol_at(ovm->kernel, thread->restart_fn, &offset);
+	const char *why = ovm_settle_thread(thread, current, clock, restart_fn, ret);
+
+	return why ? not_now(thread, why) : NULL;
+}
+
+/* Check everything that decides whether a state can be taken now, by the cheapest means first. */
+static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena)
+{
+	struct ovm_rec_quiescence q = {.pid = pid};
+	struct ovm_extract_quiescence_args args = {.q = &q};
+	const struct ovm_settle_clock clock = {0};
+	struct ovm_vcpus *vcpus = NULL;
+	struct ovm_error *err =
+		ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_quiescence, &args, arena);
+
+	if (!err)
+		err = check_locks(&q);
+	if (!err && !q.found)
+		err = ovm_error_format(OVM_ERROR_NOT_FOUND,
+				       "the guest has no process %d: 'ovm-gpu ps' lists them", pid);
+	if (!err)
+		err = ovm_vcpus_read_notes(ovm->vm, &vcpus);
+	for (const struct ovm_rec_thread *t = q.threads; t && !err; t = t->next) {
+		struct ovm_settled settled;
+
+		err = settle(ovm, vcpus, &clock, t, &settled);
+	}
+	ovm_vcpus_free(vcpus);
+	return err;
+}
+
+static struct ovm_error *read_rseq(struct ovm *ovm, const struct ovm_state *state,
+				   const struct ovm_rec_thread *thread, struct ovm_settle_rseq *ret)
+{
+	uint64_t cs_address;
+	struct {
+		uint32_t version, flags;
+		uint64_t start_ip, post_commit_offset, abort_ip;
+	} cs;
+
+	_Static_assert(sizeof(cs) == RSEQ_CS_SIZE, "layout of struct rseq_cs");
+	memset(ret, 0, sizeof(*ret));
+	if (!thread->rseq)
+		return NULL;
+	struct ovm_error *err =
+		ovm_kernel_read_user(ovm->kernel, state->pgd, thread->rseq + RSEQ_CS_OFFSET,
+				     &cs_address, sizeof(cs_address));
+
+	if (err || !cs_address)
+		goto out;
+	err = ovm_kernel_read_user(ovm->kernel, state->pgd, cs_address, &cs, sizeof(cs));
+	if (!err)
+		*ret = (struct ovm_settle_rseq){true, cs.start_ip, cs.post_commit_offset,
+						cs.abort_ip};
+out:
+	/* The kernel would kill a thread whose area is not readable when it preempts it. */
+	return ovm_error_prepend(err, "thread %d: rseq area", thread->tid);
+}
+
+/* Extended state of a thread in the standard form, from the vCPU or from the kernel's buffer. */
+static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *state,
+				    const struct ovm_rec_thread *thread,
+				    const struct ovm_settled *settled, uint8_t *out)
+{
+	if (settled->fpu_in_vcpu) {
+		const struct ovm_vcpu *vcpu = find_vcpu(ovm, state->vcpus, thread->cpu);
+
+		memcpy(out, vcpu->xsave, OVM_XSAVE_BYTES);
+		return NULL;
+	}
+	return ovm_error_prepend(ovm_xsave_expand(thread, out, OVM_XSAVE_BYTES), "thread %d",
+				 thread->tid);
+}
+
+static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
+				     const struct ovm_rec_thread *thread, size_t i)
+{
+	const struct ovm_settle_clock clock = {state->clock.monotonic, state->clock.boottime,
+					       state->clock.realtime};
+	struct ovm_image_thread *image = &state->threads[i];
+	uint8_t *xsave = state->xsave + i * OVM_XSAVE_BYTES;
+	struct ovm_settle_rseq rseq;
+	struct ovm_settled settled;
+	struct ovm_error *err = settle(ovm, state->vcpus, &clock, thread, &settled);
+
+	if (!err)
+		err = read_rseq(ovm, state, thread, &rseq);
+	if (!err)
+		err = fill_xsave(ovm, state, thread, &settled, xsave);
+	if (err)
+		return err;
+	ovm_settle_rseq(&rseq, &settled.regs);
+	*image = (struct ovm_image_thread){
+		.rec = thread,
+		.regs = settled.regs,
+		.fs_base = settled.fs_base,
+		.gs_base = settled.gs_base,
+		.xsave = xsave,
+		.xsave_size = OVM_XSAVE_BYTES,
+		.blocked = thread->blocked,
+	};
+	state->patches[i] = settled.patch;
+	return NULL;
+}
+
+static struct ovm_error *fill_threads(struct ovm *ovm, struct ovm_state *state)
+{
+	size_t nr = 0;
+
+	for (const struct ovm_rec_thread *t = state->process->threads; t; t = t->next)
+		nr++;
+	state->threads = calloc(nr + 1, sizeof(*state->threads));
+	state->patches = calloc(nr + 1, sizeof(*state->patches));
+	state->xsave = calloc(nr + 1, OVM_XSAVE_BYTES);
+	if (!state->threads || !state->patches || !state->xsave)
+		return ovm_error_no_memory();
+	for (const struct ovm_rec_thread *t = state->process->threads; t; t = t->next) {
+		struct ovm_error *err = fill_thread(ovm, state, t, state->nr_threads);
+
+		if (err)
+			return err;
+		state->nr_threads++;
+	}
+	return NULL;
+}
+
+/* A periodic timer whose signal is pending starts again when that is delivered. */
+static struct ovm_image_timer itimer(const struct ovm_rec_itimer *rec, uint64_t now)
+{
+	return (struct ovm_image_timer){
+		.remaining = rec->expires ? ovm_settle_remaining(rec->expires, now) : rec->interval,
+		.interval = rec->interval,
+	};
+}
+
+/* What a POSIX timer's expiry is counted on. */
+static uint64_t posix_timer_now(const struct ovm_state *state,
+				const struct ovm_rec_posix_timer *timer)
+{
+	if (timer->cpu_timer)
+		return timer->cpu_now;
+	switch (timer->base_clock) {
+	case CLOCK_REALTIME:
+	case CLOCK_TAI:
+		return state->clock.realtime;
+	case CLOCK_BOOTTIME:
+		return state->clock.boottime;
+	default:
+		return state->clock.monotonic;
+	}
+}
+
+static uint64_t posix_timer_remaining(const struct ovm_state *state,
+				      const struct ovm_rec_posix_timer *timer)
+{
+	uint64_t now = posix_timer_now(state, timer);
+
+	if (timer->armed)
+		return ovm_settle_remaining(timer->expires, now);
+	if (!timer->signal_pending || !timer->interval)
+		return 0;
+	/* The next expiry after now, on the grid of the interval. */
+	if (timer->expires > now)
+		return timer->expires - now;
+	return timer->interval - (now - timer->expires) % timer->interval;
+}
+
+static struct ovm_error *fill_timers(struct ovm_state *state)
+{
+	const struct ovm_rec_process *process = state->process;
+	size_t nr = 0;
+
+	state->real = itimer(&process->real, state->clock.monotonic);
+	state->virt = itimer(&process->virt, process->utime);
+	state->prof = itimer(&process->prof, process->utime + process->stime);
+	for (const struct ovm_rec_posix_timer *t = process->posix_timers; t; t = t->next)
+		nr++;
+	state->posix_timers = calloc(nr + 1, sizeof(*state->posix_timers));
+	if (!state->posix_timers)
+		return ovm_error_no_memory();
+	for (const struct ovm_rec_posix_timer *t = process->posix_timers; t; t = t->next)
+		state->posix_timers[state->nr_posix_timers++] = (struct ovm_image_posix_timer){
+			.rec = t,
+			.remaining = posix_timer_remaining(state, t),
+		};
+	return NULL;
+}
+
+static struct ovm_error *read_clock(struct ovm *ovm, struct ovm_state *state)
+{
+	uint64_t tsc = state->vcpus->nr ? state->vcpus->vcpus[0].tsc : 0;
+
+	return ovm_kernel_clock(ovm->kernel, tsc, state->vcpus->vm_clock, &state->clock);
+}
+
+struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)
+{
+	struct ovm_extract_process_args args = {.pid = pid};
+	struct ovm_error *err;
+
+	memset(ret, 0, sizeof(*ret));
+	err = ovm_llv_arena_create(&ret->arena);
+	if (!err)
+		err = check_quiescence(ovm, pid, ret->arena);
+	if (!err)
+		err = ovm_vcpus_read(ovm->vm, &ret->vcpus);
+	if (!err)
+		err = read_clock(ovm, ret);
+	if (!err)
+		err = ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_process, &args, ret->arena);
+	if (!err) {
+		ret->process = args.process;
+		err = ovm_kernel_translate(ovm->kernel, ret->process->mm.pgd, &ret->pgd);
+	}
+	if (!err)
+		err = fill_threads(ovm, ret);
+	if (!err)
+		err = fill_timers(ret);
+	if (err)
+		ovm_state_deinit(ret);
+	return err;
+}
+
+void ovm_state_deinit(struct ovm_state *state)
+{
+	free(state->threads);
+	free(state->patches);
+	free(state->xsave);
+	free(state->posix_timers);
+	ovm_vcpus_free(state->vcpus);
+	ovm_llv_arena_destroy(state->arena);
+	memset(state, 0, sizeof(*state));
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The state of a process at one moment, taken while the VM is paused: records,
+ * and what they mean together with the vCPUs and clocks of that moment.
+ */
+#ifndef OVM_HOST_STATE_H
+#define OVM_HOST_STATE_H
+
+#include "context.h"
+#include "host/image/image.h"
+#include "host/settle.h"
+#include "vmi/vcpu.h"
+
+struct ovm_state {
+	struct ovm_llv_arena *arena;
+	struct ovm_vcpus *vcpus;
+	struct ovm_kernel_clock clock;
+	struct ovm_rec_process *process;
+	/* Guest physical address of the process' top page table. */
+	uint64_t pgd;
+
+	struct ovm_image_thread *threads;
+	struct ovm_settle_patch *patches; /* one a thread */
+	size_t nr_threads;
+	/* XSAVE areas of the threads, one behind the other. */
+	uint8_t *xsave;
+	struct ovm_image_posix_timer *posix_timers;
+	size_t nr_posix_timers;
+	struct ovm_image_timer real, virt, prof;
+};
+
+/**
+ * Take the state of @pid. The VM must be paused.
+ *
+ * Errors: OVM_ERROR_INCONSISTENT when it is to be tried again a moment later, naming the lock or
+ * the thread, its system call and the reason; OVM_ERROR_NOT_FOUND; those of the extractors.
+ */
+struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret);
+
+/** Release what a state holds; also one that is all zero. */
+void ovm_state_deinit(struct ovm_state *state);
+
+#endif /* OVM_HOST_STATE_H */
