@@ -54,10 +54,10 @@ void workload_fail(const char *format, ...) __attribute__((noreturn, format(prin
 void workload_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /** Fail with a message (printf) unless @cond. Before workload_ready(): the set-up didn't work. */
-#define CHECK(cond, ...)                                                                           \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			workload_fail(__VA_ARGS__);                                                \
+#define CHECK(cond, ...)                            \
+	do {                                        \
+		if (!(cond))                        \
+			workload_fail(__VA_ARGS__); \
 	} while (0)
 
 /** CHECK for calls that set errno. */

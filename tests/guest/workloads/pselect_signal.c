@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * @property: a thread in pselect without time-out waits on with the call's mask, and gets its own
+ * back
+ */
+#include "waiter.h"
+
+#include <sys/select.h>
+#include <sys/syscall.h>
+
+static int wait_once(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	return pselect(0, NULL, NULL, NULL, NULL, &mask);
+}
+
+int main(int argc, char **argv)
+{
+	struct waiter waiter = {.wait = wait_once, .call = SYS_pselect6};
+
+	workload_start(argc, argv, NULL);
+	waiter_test(&waiter);
+}
