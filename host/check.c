@@ -59,8 +59,7 @@ static bool check_vm(struct check *check)
 	const struct ovm_vm_info *info = ovm_vm_info(check->ovm->vm);
 
 	report(check, "QMP", true, NULL, "QEMU %u.%u.%u, %s, %u vCPUs", info->version.major,
-	       info->version.minor, info->version.micro, info->kvm ? "KVM" : "TCG",
-	       info->nr_vcpus);
+	       info->version.minor, info->version.micro, info->kvm ? "KVM" : "TCG", info->nr_vcpus);
 	report(check, "guest RAM", true, NULL, "%llu MiB, %s",
 	       (unsigned long long)(info->ram_size >> 20),
 	       info->ram_shared ? "shared: mapped"

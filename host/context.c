@@ -104,8 +104,8 @@ struct ovm_error *ovm_create(const struct ovm_attach_options *options, struct ov
 	ovm->log_arg = options->log_arg;
 	ovm->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ovm->cancel_fd < 0) {
-		struct ovm_error *err = ovm_error_errno(OVM_ERROR_NO_MEMORY, errno, NULL,
-							"can't make an eventfd");
+		struct ovm_error *err =
+			ovm_error_errno(OVM_ERROR_NO_MEMORY, errno, NULL, "can't make an eventfd");
 
 		free(ovm);
 		return err;
@@ -135,7 +135,8 @@ struct ovm_error *ovm_attach_vm(struct ovm *ovm, const struct ovm_attach_options
 	ovm_log(ovm, OVM_LOG_INFO, "QEMU %u.%u.%u (pid %d, %s), %u vCPUs, %llu MiB of %s RAM",
 		info->version.major, info->version.minor, info->version.micro, info->pid,
 		info->kvm ? "KVM" : "TCG", info->nr_vcpus,
-		(unsigned long long)(info->ram_size >> 20), info->ram_shared ? "shared" : "private");
+		(unsigned long long)(info->ram_size >> 20),
+		info->ram_shared ? "shared" : "private");
 	return NULL;
 }
 
@@ -186,9 +187,10 @@ struct ovm_error *ovm_attach_kernel(struct ovm *ovm, const struct ovm_attach_opt
 		return err;
 	const struct ovm_kernel_info *info = ovm_kernel_info(ovm->kernel);
 
-	ovm_log(ovm, OVM_LOG_INFO, "guest kernel %s at 0x%llx (KASLR offset 0x%llx), %u-level tables",
-		info->release, (unsigned long long)info->image_start,
-		(unsigned long long)info->kaslr_offset, info->pgtable_levels);
+	ovm_log(ovm, OVM_LOG_INFO,
+		"guest kernel %s at 0x%llx (KASLR offset 0x%llx), %u-level tables", info->release,
+		(unsigned long long)info->image_start, (unsigned long long)info->kaslr_offset,
+		info->pgtable_levels);
 	return NULL;
 }
 
@@ -209,13 +211,16 @@ static bool guest_symbol(void *arg, const char *name, uint64_t *ret)
 
 struct ovm_error *ovm_attach_extractors(struct ovm *ovm)
 {
-	static const struct ovm_llv_guest_ops ops = {
-		.read = guest_read,
+	struct ovm_llv_options options = {
+		.size = sizeof(options),
+		.arg = ovm->kernel,
 		.peek = guest_peek,
+		.read = guest_read,
 		.symbol = guest_symbol,
+		.btf = ovm_kernel_btf(ovm->kernel),
 	};
 
-	return ovm_llv_create(&ops, ovm->kernel, ovm_kernel_btf(ovm->kernel), &ovm->llv);
+	return ovm_llv_create(&options, &ovm->llv);
 }
 
 struct ovm_error *ovm_attach(const struct ovm_attach_options *options, struct ovm **ret)

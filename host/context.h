@@ -51,8 +51,4 @@ struct ovm_error *ovm_attach_extractors(struct ovm *ovm);
 /** A context that is attached to nothing yet. */
 struct ovm_error *ovm_create(const struct ovm_attach_options *options, struct ovm **ret);
 
-/** Run an extractor; its records live in @arena. */
-struct ovm_error *ovm_extract(struct ovm *ovm, ovm_llv_entry *entry, void *arg,
-			      struct ovm_llv_arena *arena);
-
 #endif /* OVM_HOST_CONTEXT_H */

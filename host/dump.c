@@ -144,8 +144,8 @@ static struct ovm_error *with_image_set(struct dump *dump,
 		shmem = make_shmem_images(&dump->pages);
 		if (!shmem)
 			return ovm_error_no_memory();
-		process.pagemap = (struct ovm_image_pagemap){
-			file->entries, file->list->nr_extents, file->id};
+		process.pagemap =
+			(struct ovm_image_pagemap){file->entries, file->list->nr_extents, file->id};
 		process.shmem = shmem;
 		process.nr_shmem = dump->pages.nr_files - 1;
 	}
@@ -248,10 +248,11 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 			return err;
 		ovm_log(dump->ovm, OVM_LOG_DEBUG, "not now: %s", err->message);
 		if (ovm_now_us() + (uint64_t)backoff * 1000 > deadline)
-			return ovm_error_prepend(err,
-						 "no consistent state in %.1f s (%u attempts; try a "
-						 "longer --timeout)",
-						 timeout_ms(dump) / 1000.0, dump->result.attempts);
+			return ovm_error_prepend(
+				err,
+				"no consistent state in %.1f s (%u attempts; try a "
+				"longer --timeout)",
+				timeout_ms(dump) / 1000.0, dump->result.attempts);
 		ovm_error_free(err);
 		err = ovm_qmp_sleep(ovm_vm_qmp(dump->ovm->vm), backoff);
 		if (err)
@@ -277,7 +278,8 @@ static struct ovm_error *apply_patches(struct dump *dump)
 			return err;
 		if (!done)
 			ovm_log(dump->ovm, OVM_LOG_WARNING,
-				"thread %d: the time left of its sleep could not be stored at 0x%llx",
+				"thread %d: the time left of its sleep could not be stored at "
+				"0x%llx",
 				dump->state.threads[i].rec->tid,
 				(unsigned long long)patch->address);
 	}

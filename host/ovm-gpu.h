@@ -48,7 +48,8 @@ struct ovm_attach_options {
 	const char *qmp_path;
 	/** Connected QMP socket instead of @qmp_path when greater than 0; it stays the caller's. */
 	int qmp_fd;
-	/** Directory for facts cached by kernel build id, or NULL for none; created when missing. */
+	/** Directory for facts cached by kernel build id, or NULL for none; created when missing.
+	 */
 	const char *cache_directory;
 	/** Never search all of guest RAM for the kernel. */
 	bool no_scan;

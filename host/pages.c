@@ -13,9 +13,9 @@ enum { PAGE_SIZE = OVM_PAGE_SIZE, PAGE_SHIFT = OVM_PAGE_SHIFT };
 /* Kinds that are saved, and those that stand in the way of it. */
 static const uint32_t saved_kinds =
 	OVM_PAGE_BIT(OVM_PAGE_ANON) | OVM_PAGE_BIT(OVM_PAGE_FILE) | OVM_PAGE_BIT(OVM_PAGE_MAPPED);
-static const uint32_t bad_kinds =
-	OVM_PAGE_BIT(OVM_PAGE_DEVICE) | OVM_PAGE_BIT(OVM_PAGE_SWAP) |
-	OVM_PAGE_BIT(OVM_PAGE_MIGRATION) | OVM_PAGE_BIT(OVM_PAGE_OTHER) | OVM_PAGE_BIT(OVM_PAGE_BAD);
+static const uint32_t bad_kinds = OVM_PAGE_BIT(OVM_PAGE_DEVICE) | OVM_PAGE_BIT(OVM_PAGE_SWAP) |
+				  OVM_PAGE_BIT(OVM_PAGE_MIGRATION) | OVM_PAGE_BIT(OVM_PAGE_OTHER) |
+				  OVM_PAGE_BIT(OVM_PAGE_BAD);
 
 static bool vma_is_walked(const struct ovm_rec_vma *vma)
 {
@@ -207,8 +207,8 @@ static struct ovm_error *add_vdso(struct ovm_kernel *kernel, const struct ovm_re
 		memcpy(runs, walked->runs, before * sizeof(*runs));
 	for (size_t i = 0; i < nr_vdso; i++) {
 		struct ovm_run *run = &runs[before + i];
-		struct ovm_error *err = ovm_kernel_translate(
-			kernel, mm->vdso_data + (i << PAGE_SHIFT), &run->gpa);
+		struct ovm_error *err =
+			ovm_kernel_translate(kernel, mm->vdso_data + (i << PAGE_SHIFT), &run->gpa);
 
 		if (err) {
 			free(runs);
@@ -374,8 +374,7 @@ static bool copy_cancelled(void *arg)
 {
 	const struct copy_progress *progress = arg;
 
-	return progress->options->cancelled &&
-	       progress->options->cancelled(progress->options->arg);
+	return progress->options->cancelled && progress->options->cancelled(progress->options->arg);
 }
 
 static void copy_progressed(void *arg, uint64_t done, uint64_t total)

@@ -109,8 +109,8 @@ static void fill(struct ovm *ovm, struct list *list, const struct ovm_rec_ps *re
 		.kernel_thread = rec->kernel_thread,
 		.initial_namespaces = rec->in_initial_namespaces,
 	};
-	process->comm = keep(list, clean((const uint8_t *)rec->comm,
-					 strnlen(rec->comm, sizeof(rec->comm))));
+	process->comm = keep(
+		list, clean((const uint8_t *)rec->comm, strnlen(rec->comm, sizeof(rec->comm))));
 	process->command_line = keep(list, read_command_line(ovm, rec));
 	process->cgroup = keep(list, clean(rec->cgroup.data, rec->cgroup.len));
 	process->container = keep(list, find_container(process->cgroup));
@@ -176,7 +176,8 @@ struct ovm_error *ovm_ps(struct ovm *ovm, struct ovm_process_list **ret)
 		err = ovm_llv_arena_create(&arena);
 		if (err)
 			return err;
-		err = ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_ps, &args, arena);
+		err = ovm_llv_run(ovm->llv, "ovm_extract_ps", OVM_LLV_ENTRY(ovm_extract_ps), &args,
+				  NULL, arena);
 		if (!err)
 			err = make_list(ovm, args.list, ret);
 		ovm_llv_arena_destroy(arena);

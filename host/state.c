@@ -21,9 +21,10 @@ static struct ovm_error *not_now(const struct ovm_rec_thread *thread, const char
 
 	if (thread->where == OVM_REC_IN_SYSCALL)
 		call = ovm_syscall_name((int64_t)thread->regs.orig_ax);
-	struct ovm_error *err = ovm_error_format(
-		OVM_ERROR_INCONSISTENT, "thread %d (%.*s) %s%s%s", thread->tid,
-		(int)sizeof(thread->comm), thread->comm, why, call ? ", in " : "", call ? call : "");
+	struct ovm_error *err =
+		ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d (%.*s) %s%s%s", thread->tid,
+				 (int)sizeof(thread->comm), thread->comm, why, call ? ", in " : "",
+				 call ? call : "");
 
 	err->pid = thread->tid;
 	return err;
@@ -38,16 +39,16 @@ static struct ovm_error *check_locks(const struct ovm_rec_quiescence *q)
 		lock = lock->next;
 	if (!lock)
 		return NULL;
-	struct ovm_error *err =
-		ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d: %.*s is held", lock->tid,
-				 (int)sizeof(lock->name), lock->name);
+	struct ovm_error *err = ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d: %.*s is held",
+						 lock->tid, (int)sizeof(lock->name), lock->name);
 
 	err->pid = lock->tid;
 	return err;
 }
 
 /* The vCPU that is the guest's CPU @cpu: its per-CPU base is in GS, or waits there for SWAPGS. */
-static const struct ovm_vcpu *find_vcpu(struct ovm *ovm, const struct ovm_vcpus *vcpus, uint32_t cpu)
+static const struct ovm_vcpu *find_vcpu(struct ovm *ovm, const struct ovm_vcpus *vcpus,
+					uint32_t cpu)
 {
 	uint64_t base;
 
@@ -71,29 +72,30 @@ static struct ovm_settle_cpu settle_cpu(const struct ovm_vcpu *vcpu)
 		.user = vcpu->cpl == 3,
 		.fs_base = vcpu->segments[OVM_VCPU_FS].base,
 		.gs_base = vcpu->segments[OVM_VCPU_GS].base,
-		.regs = {
-			.r15 = gprs[OVM_VCPU_R15],
-			.r14 = gprs[OVM_VCPU_R14],
-			.r13 = gprs[OVM_VCPU_R13],
-			.r12 = gprs[OVM_VCPU_R12],
-			.bp = gprs[OVM_VCPU_RBP],
-			.bx = gprs[OVM_VCPU_RBX],
-			.r11 = gprs[OVM_VCPU_R11],
-			.r10 = gprs[OVM_VCPU_R10],
-			.r9 = gprs[OVM_VCPU_R9],
-			.r8 = gprs[OVM_VCPU_R8],
-			.ax = gprs[OVM_VCPU_RAX],
-			.cx = gprs[OVM_VCPU_RCX],
-			.dx = gprs[OVM_VCPU_RDX],
-			.si = gprs[OVM_VCPU_RSI],
-			.di = gprs[OVM_VCPU_RDI],
-			.orig_ax = (uint64_t)-1,
-			.ip = vcpu->rip,
-			.cs = vcpu->segments[OVM_VCPU_CS].selector,
-			.flags = vcpu->rflags,
-			.sp = gprs[OVM_VCPU_RSP],
-			.ss = vcpu->segments[OVM_VCPU_SS].selector,
-		},
+		.regs =
+			{
+				.r15 = gprs[OVM_VCPU_R15],
+				.r14 = gprs[OVM_VCPU_R14],
+				.r13 = gprs[OVM_VCPU_R13],
+				.r12 = gprs[OVM_VCPU_R12],
+				.bp = gprs[OVM_VCPU_RBP],
+				.bx = gprs[OVM_VCPU_RBX],
+				.r11 = gprs[OVM_VCPU_R11],
+				.r10 = gprs[OVM_VCPU_R10],
+				.r9 = gprs[OVM_VCPU_R9],
+				.r8 = gprs[OVM_VCPU_R8],
+				.ax = gprs[OVM_VCPU_RAX],
+				.cx = gprs[OVM_VCPU_RCX],
+				.dx = gprs[OVM_VCPU_RDX],
+				.si = gprs[OVM_VCPU_RSI],
+				.di = gprs[OVM_VCPU_RDI],
+				.orig_ax = (uint64_t)-1,
+				.ip = vcpu->rip,
+				.cs = vcpu->segments[OVM_VCPU_CS].selector,
+				.flags = vcpu->rflags,
+				.sp = gprs[OVM_VCPU_RSP],
+				.ss = vcpu->segments[OVM_VCPU_SS].selector,
+			},
 	};
 }
 
@@ -128,7 +130,8 @@ static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct o
 	const struct ovm_settle_clock clock = {0};
 	struct ovm_vcpus *vcpus = NULL;
 	struct ovm_error *err =
-		ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_quiescence, &args, arena);
+		ovm_llv_run(ovm->llv, "ovm_extract_quiescence",
+			    OVM_LLV_ENTRY(ovm_extract_quiescence), &args, NULL, arena);
 
 	if (!err)
 		err = check_locks(&q);
@@ -185,7 +188,7 @@ static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *sta
 		memcpy(out, vcpu->xsave, OVM_XSAVE_BYTES);
 		return NULL;
 	}
-	return ovm_error_prepend(ovm_xsave_expand(thread, out, OVM_XSAVE_BYTES), "thread %d",
+	return ovm_error_prepend(ovm_xsave_expand(thread, &state->xsave_layout, out), "thread %d",
 				 thread->tid);
 }
 
@@ -324,11 +327,13 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 	if (!err)
 		err = read_clock(ovm, ret);
 	if (!err)
-		err = ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_process, &args, ret->arena);
+		err = ovm_llv_run(ovm->llv, "ovm_extract_process",
+				  OVM_LLV_ENTRY(ovm_extract_process), &args, NULL, ret->arena);
 	if (!err) {
 		ret->process = args.process;
 		err = ovm_kernel_translate(ovm->kernel, ret->process->mm.pgd, &ret->pgd);
 	}
+	ovm_xsave_layout_read(ovm->kernel, &ret->xsave_layout);
 	if (!err)
 		err = fill_threads(ovm, ret);
 	if (!err)

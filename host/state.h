@@ -9,6 +9,7 @@
 #include "context.h"
 #include "host/image/image.h"
 #include "host/settle.h"
+#include "host/xsave.h"
 #include "vmi/vcpu.h"
 
 struct ovm_state {
@@ -24,6 +25,7 @@ struct ovm_state {
 	size_t nr_threads;
 	/* XSAVE areas of the threads, one behind the other. */
 	uint8_t *xsave;
+	struct ovm_xsave_layout xsave_layout;
 	struct ovm_image_posix_timer *posix_timers;
 	size_t nr_posix_timers;
 	struct ovm_image_timer real, virt, prof;

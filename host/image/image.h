@@ -85,6 +85,9 @@ struct ovm_image_set {
 	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
 	uint64_t clock_monotonic, clock_boottime;
 	struct ovm_image_stats stats;
+	/** Receives what is lost though the process can be restored; may be NULL. */
+	void (*warn)(void *arg, const char *message);
+	void *warn_arg;
 };
 
 /**
