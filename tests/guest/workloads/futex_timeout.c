@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * @property: a futex wait with a relative time-out is interrupted or ends in time, never for
- * nothing
+ * @property: a futex wait with a relative time-out is interrupted or ends in time
  * @timed
  */
 #include "workload.h"

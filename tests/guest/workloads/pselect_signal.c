@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * @property: a thread in pselect without time-out waits on with the call's mask, and gets its own
- * back
+ * @property: a thread in pselect without time-out waits on with the call's signal mask
  */
 #include "waiter.h"
 

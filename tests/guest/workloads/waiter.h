@@ -19,13 +19,13 @@ struct waiter {
 /* In the order of their handling. */
 static volatile sig_atomic_t waiter_signal[4], waiter_signals;
 
-static void waiter_handler(int sig)
+static inline void waiter_handler(int sig)
 {
 	if (waiter_signals < 4)
 		waiter_signal[waiter_signals++] = sig;
 }
 
-static bool waiter_blocks(int sig)
+static inline bool waiter_blocks(int sig)
 {
 	sigset_t mask;
 
@@ -33,7 +33,7 @@ static bool waiter_blocks(int sig)
 	return sigismember(&mask, sig);
 }
 
-static void *waiter_run(void *arg)
+static inline void *waiter_run(void *arg)
 {
 	struct waiter *waiter = arg;
 	sigset_t block;
@@ -58,7 +58,7 @@ static void *waiter_run(void *arg)
 }
 
 /* Let the thread wait; announce; after go see that it still waits, and wake it with SIGUSR1. */
-static void waiter_test(struct waiter *waiter)
+static inline void waiter_test(struct waiter *waiter)
 {
 	struct sigaction action = {.sa_handler = waiter_handler};
 
