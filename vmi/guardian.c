@@ -161,16 +161,17 @@ static bool read_line(struct watch *w, int64_t deadline)
 	}
 }
 
-/* Whether the last line holds "key": with @value behind it. */
+/* Whether the last line holds @key as a key, with @value behind it. */
 static bool line_has(const struct watch *w, const char *key, const char *value)
 {
-	const char *at = strstr(w->line, key);
+	for (const char *at = w->line; (at = strstr(at, key));) {
+		at += strlen(key);
+		const char *colon = at + strspn(at, " ");
 
-	if (!at)
-		return false;
-	at += strlen(key);
-	at += strspn(at, " :");
-	return !strncmp(at, value, strlen(value));
+		if (*colon == ':')
+			return !strncmp(colon + 1 + strspn(colon + 1, " "), value, strlen(value));
+	}
+	return false;
 }
 
 /* Execute a command: true when QEMU answered with success; the answer is w->line. */
@@ -351,6 +352,7 @@ void ovm_guardian_run(const struct ovm_guardian *guardian)
 		.address = &guardian->address,
 	};
 
+	setsid();
 	take_descriptors(&w);
 	prctl(PR_SET_NAME, "ovm-guardian");
 	/* The last to be killed for memory; its own is shared with the process that it watches. */

@@ -23,6 +23,7 @@ enum {
 struct ovm_pause {
 	struct ovm_vm *vm;
 	int channel;
+	pid_t guardian;
 	bool was_running;
 	/* Whether the VM is, or may be, stopped by us. */
 	bool stopped;
@@ -84,46 +85,41 @@ static struct ovm_error *note_migration(void *arg, const char *undo)
 }
 
 /*
- * Fork twice, so that the guardian is nobody's child and no SIGCHLD of its end
- * reaches the caller.  Only async-signal-safe functions run in the children: the
- * caller may have threads, whose locks stay taken there for ever.
+ * Fork off the guardian, as a child whose end raises no signal and which only
+ * __WCLONE waits for: the caller's own handling of children never sees it.  Only
+ * async-signal-safe functions run there, as the caller may have threads, whose
+ * locks stay taken in the child for ever; all signals are blocked from its start.
  */
-static pid_t fork_guardian(const struct ovm_guardian *guardian)
-{
-	pid_t pid = _Fork();
-
-	if (pid)
-		return pid;
-	setsid();
-	pid = _Fork();
-	if (!pid)
-		ovm_guardian_run(guardian);
-	_exit(pid < 0);
-}
-
-static struct ovm_error *start_guardian(const struct ovm_guardian *guardian)
+static struct ovm_error *start_guardian(const struct ovm_guardian *guardian, pid_t *ret)
 {
 	sigset_t all, former;
-	int status = 0;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &former);
-	pid_t pid = fork_guardian(guardian);
+	pid_t pid = (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
 	int errnum = errno;
 
+	if (!pid)
+		ovm_guardian_run(guardian);
 	pthread_sigmask(SIG_SETMASK, &former, NULL);
 	if (pid < 0) {
 		errno = errnum;
 		return error_guardian("start");
 	}
-	/* A caller that ignores SIGCHLD has its children reaped for it: no status then. */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (status) {
-		errno = EAGAIN;
-		return error_guardian("start");
-	}
+	*ret = pid;
 	return NULL;
+}
+
+/* Tell the guardian that no more will come, and wait for its end. */
+static void dismiss_guardian(int channel, pid_t pid)
+{
+	char got;
+
+	shutdown(channel, SHUT_WR);
+	/* Nothing is sent: this waits for the guardian's end of the channel to be closed. */
+	receive_answer(channel, ANSWER_MS, &got);
+	for (int ms = 0; ms < 1000 && !waitpid(pid, NULL, __WCLONE | WNOHANG); ms++)
+		poll(NULL, 0, 1);
 }
 
 static void set_address(struct ovm_guardian *guardian, const char *path)
@@ -156,13 +152,15 @@ struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret)
 
 	if (!pause)
 		return ovm_error_no_memory();
-	struct ovm_error *err = start_guardian(&guardian);
+	struct ovm_error *err = start_guardian(&guardian, &pause->guardian);
 
 	if (!err) {
 		/* With our copy closed, its end shows on ours. */
 		close(ovm_take_fd(&theirs));
-		if (!receive_answer(ours, ANSWER_MS, &got))
+		if (!receive_answer(ours, ANSWER_MS, &got)) {
 			err = error_guardian("start");
+			dismiss_guardian(ours, pause->guardian);
+		}
 	}
 	if (err) {
 		free(pause);
@@ -232,15 +230,12 @@ struct ovm_error *ovm_pause_end(struct ovm_pause *pause)
 
 void ovm_pause_destroy(struct ovm_pause *pause)
 {
-	char got;
-
 	if (!pause)
 		return;
 	ovm_error_free(ovm_pause_end(pause));
 	ovm_vm_set_migration_hook(pause->vm, NULL, NULL);
 	/* Its end is waited for, so that it holds the QMP connection no longer than we do. */
-	shutdown(pause->channel, SHUT_WR);
-	receive_answer(pause->channel, ANSWER_MS, &got);
+	dismiss_guardian(pause->channel, pause->guardian);
 	close(pause->channel);
 	free(pause);
 }
