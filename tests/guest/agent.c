@@ -36,7 +36,7 @@ struct agent {
 	/* What has arrived and was not used yet. */
 	size_t have;
 	size_t written;
-	unsigned char frame[HEADER + FRAME_MAX];
+	unsigned char frame[HEADER + FRAME_MAX + 1];
 };
 
 static int open_port(const char *name)
@@ -155,7 +155,7 @@ static void receive(struct agent *a)
 	size_t want = a->have < HEADER ? HEADER : HEADER + frame_length(a);
 	ssize_t n;
 
-	if (want > sizeof(a->frame) - 1)
+	if (want > HEADER + FRAME_MAX)
 		return stop(a);
 	n = read(a->port, a->frame + a->have, want - a->have);
 	if (n > 0)
