@@ -2,6 +2,7 @@
 /*
  * @property: a sleeping and a spinning thread keep opmask registers and all of zmm0 to zmm31
  * @needs: avx512
+ * @busy
  */
 #include "fpu.h"
 

@@ -2,6 +2,7 @@
 /*
  * @property: threads spinning in user mode keep x87, SSE and AVX registers
  * @needs: avx
+ * @busy
  */
 #include "fpu.h"
 

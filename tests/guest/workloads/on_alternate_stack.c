@@ -24,7 +24,8 @@ static void handler(int sig, siginfo_t *info, void *context)
 	workload_check_fill(here, sizeof(here), 9, "the handler's frame");
 	sigaltstack(NULL, &stack);
 	CHECK(stack.ss_flags & SS_ONSTACK, "the kernel doesn't know that the stack is in use");
-	CHECK(sig == SIGRTMIN + 1 && info->si_value.sival_int == 99, "the handler's siginfo changed");
+	CHECK(sig == SIGRTMIN + 1 && info->si_value.sival_int == 99,
+	      "the handler's siginfo changed");
 	handled++;
 }
 

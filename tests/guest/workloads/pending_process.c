@@ -28,10 +28,10 @@ static void check_queued(siginfo_t info, int sig, int value)
 {
 	CHECK(info.si_signo == sig, "signal %d pends where %d did", info.si_signo, sig);
 	CHECK(info.si_code == SI_QUEUE, "its code is %d", info.si_code);
-	CHECK(info.si_value.sival_int == value, "its value is %d, not %d",
-	      info.si_value.sival_int, value);
-	CHECK(info.si_pid == getpid() && info.si_uid == 0, "its sender is %d, user %d",
-	      info.si_pid, info.si_uid);
+	CHECK(info.si_value.sival_int == value, "its value is %d, not %d", info.si_value.sival_int,
+	      value);
+	CHECK(info.si_pid == getpid() && info.si_uid == 0, "its sender is %d, user %d", info.si_pid,
+	      info.si_uid);
 }
 
 static void *other(void *arg)

@@ -25,7 +25,8 @@ static void *run(void *arg)
 
 	workload_wait();
 	CHECK(sigtimedwait(&set, &info, &none) == SIGUSR2, "thread %d lost its SIGUSR2", number);
-	CHECK(info.si_code == SI_TKILL && info.si_pid == getpid(),
+	/* The C library makes SI_USER of SI_TKILL. */
+	CHECK(info.si_code == SI_USER && info.si_pid == getpid(),
 	      "SIGUSR2 of thread %d came with code %d", number, info.si_code);
 	for (int i = 0; i < QUEUED; i++) {
 		CHECK(sigtimedwait(&set, &info, &none) > 0, "thread %d lost a signal", number);

@@ -2,6 +2,7 @@
 /*
  * @property: protection key rights (PKRU) of each thread, sleeping and spinning, are kept
  * @needs: pku
+ * @busy
  */
 #include "workload.h"
 

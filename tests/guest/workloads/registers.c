@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * @property: threads that spin in user mode keep every general register and the direction flag
+ * @busy
  */
 #include "workload.h"
 

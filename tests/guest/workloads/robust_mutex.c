@@ -43,8 +43,8 @@ int main(int argc, char **argv)
 	      (void *)after, (void *)before);
 	pthread_join(thread, NULL);
 
-	struct timespec until = workload_timespec(workload_clock(CLOCK_REALTIME) +
-						  20 * WORKLOAD_NS_PER_S);
+	struct timespec until =
+		workload_timespec(workload_clock(CLOCK_REALTIME) + 20 * WORKLOAD_NS_PER_S);
 	int error = pthread_mutex_timedlock(&mutex, &until);
 
 	CHECK(error == EOWNERDEAD, "locking after the owner's death: %s", strerror(error));

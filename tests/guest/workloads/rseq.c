@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * @property: restartable sequences stay registered, and one that was under way is started anew
+ * @busy
  */
 #include "workload.h"
 
 #include <linux/rseq.h>
-#include <stdio.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 
@@ -31,9 +31,6 @@ static struct rseq *registration(void)
  */
 static int add_one(struct rseq *area)
 {
-	uint64_t value;
-	uint32_t cpu, delay;
-
 	asm goto volatile(".pushsection __rseq_cs, \"aw\"\n"
 			  ".balign 32\n"
 			  "3: .long 0, 0\n"
@@ -62,9 +59,6 @@ static int add_one(struct rseq *area)
 			    [cpu_id] "i"(offsetof(struct rseq, cpu_id))
 			  : "rax", "rcx", "rdx", "memory", "cc"
 			  : aborted);
-	(void)value;
-	(void)cpu;
-	(void)delay;
 	return 1;
 aborted:
 	return 0;

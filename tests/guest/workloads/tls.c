@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * @property: FS and GS base of each thread are kept, and what lies behind them
+ * @busy
  */
 #include "workload.h"
 
