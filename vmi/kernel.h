@@ -84,8 +84,24 @@ struct ovm_kernel_info {
 
 const struct ovm_kernel_info *ovm_kernel_info(const struct ovm_kernel *kernel);
 
-/** Types of vmlinux and of the loaded modules; owned by the kernel. */
+/**
+ * Load the types of vmlinux, unless they are; @ret may be NULL. They are owned by the kernel.
+ *
+ * Attaching does not load them when the cache has what it needs of them.
+ */
+struct ovm_error *ovm_kernel_load_btf(struct ovm_kernel *kernel, struct ovm_btf **ret);
+
+/** The same without a reason: NULL when they can't be loaded. */
 struct ovm_btf *ovm_kernel_btf(struct ovm_kernel *kernel);
+
+/**
+ * Add the types of the guest's modules, as far as they are not known yet: of the module of that
+ * name, or of all modules when @name is NULL. A kernel without module BTF (before v5.11) adds none.
+ *
+ * Errors: OVM_ERROR_NOT_FOUND when no module of that name is loaded; OVM_ERROR_CORRUPT,
+ * OVM_ERROR_BUDGET when the list of modules is broken or endless.
+ */
+struct ovm_error *ovm_kernel_load_module_btf(struct ovm_kernel *kernel, const char *name);
 
 /** Address of a symbol of vmlinux; false when there is none of that name. */
 bool ovm_kernel_symbol(const struct ovm_kernel *kernel, const char *name, uint64_t *ret);
@@ -143,15 +159,59 @@ struct ovm_kernel_clock {
 	uint64_t monotonic;
 	uint64_t boottime;
 	uint64_t realtime;
-	/** How far the truth may be ahead of these: non-zero when the clock source can't be read. */
+	/** How far the truth may be ahead of these: non-zero when the clock source can't be read.
+	 */
 	uint64_t uncertainty;
 };
 
+/** What the guest's clock source counts. */
+enum ovm_kernel_clock_source {
+	/** Something that can't be read from outside. */
+	OVM_CLOCK_OTHER,
+	/** A variable of the kernel (jiffies). */
+	OVM_CLOCK_MEMORY,
+	OVM_CLOCK_TSC,
+	/** kvm-clock: the TSC, scaled by what KVM wrote to guest memory. */
+	OVM_CLOCK_KVM,
+	/** ACPI power management timer: the virtual machine's clock at 3.579545 MHz, 24 bits. */
+	OVM_CLOCK_ACPI_PM,
+	/** HPET: its main counter, at @register_gpa of struct ovm_kernel_clock_info. */
+	OVM_CLOCK_HPET,
+};
+
+struct ovm_kernel_clock_info {
+	enum ovm_kernel_clock_source source;
+	/** Its name in the guest. */
+	char name[32];
+	/** OVM_CLOCK_HPET: guest physical address of the 64-bit main counter. */
+	uint64_t register_gpa;
+};
+
+/** Tell which clock source the guest uses now. */
+struct ovm_error *ovm_kernel_clock_info(struct ovm_kernel *kernel,
+					struct ovm_kernel_clock_info *ret);
+
+/** Counters of a paused guest, from its virtual machine. */
+struct ovm_kernel_counters {
+	/** Time stamp counter, as RDTSC returns it in the guest; 0 when unknown. */
+	uint64_t tsc;
+	/** The virtual machine's clock in ns, which the ACPI timer counts; 0 when unknown. */
+	uint64_t vm_clock;
+	/** The HPET's main counter; 0 when unknown. */
+	uint64_t hpet;
+};
+
 /**
- * Read the guest's clocks while it is paused. @tsc is the guest's time stamp counter, or 0 when
- * unknown; @vm_clock is the virtual machine's clock in ns (what a paused acpi_pm, hpet or kvm-clock
- * counts), or 0.
+ * Read the guest's clocks while it is paused. Without the counter that the clock source needs, the
+ * clocks are those of the last timer tick, and the uncertainty says so.
+ *
+ * Errors: OVM_ERROR_INCONSISTENT when the guest was paused while it set its clocks; let it run on.
  */
+struct ovm_error *ovm_kernel_read_clock(struct ovm_kernel *kernel,
+					const struct ovm_kernel_counters *counters,
+					struct ovm_kernel_clock *ret);
+
+/** The same for a guest whose HPET is not read. */
 struct ovm_error *ovm_kernel_clock(struct ovm_kernel *kernel, uint64_t tsc, uint64_t vm_clock,
 				   struct ovm_kernel_clock *ret);
 
