@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Recorded guests (tests/guest/snapshot), for tests that run without a VM.
+ *
+ * They are looked for in $OVM_SNAPSHOTS, else in the cache directory that
+ * tests/guest/snapshots fills; a test whose snapshot is missing is skipped.
+ */
+#ifndef OVM_TESTS_UNIT_SNAPSHOT_H
+#define OVM_TESTS_UNIT_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmi/kernel.h"
+#include "vmi/memory.h"
+
+enum {
+	TEST_SNAPSHOT_CPUS = 8,
+};
+
+struct test_snapshot {
+	char directory[512];
+	struct ovm_memory *memory;
+	struct ovm_kernel_hint hints[TEST_SNAPSHOT_CPUS];
+	size_t nr_hints;
+	/** The guest's clocks as one of its threads last read them, in ns; 0 when unknown. */
+	uint64_t monotonic, boottime, realtime;
+	/** Why it could not be opened. */
+	char reason[640];
+};
+
+/** Names of the snapshots that there can be, ending with NULL. */
+extern const char *const test_snapshot_names[];
+
+/** Open one; false and a reason when it is not there. */
+bool test_snapshot_open(struct test_snapshot *snapshot, const char *name);
+
+void test_snapshot_close(struct test_snapshot *snapshot);
+
+/** Contents of a file of the snapshot, with a NUL behind, to be freed; NULL when there is none. */
+char *test_snapshot_file(const struct test_snapshot *snapshot, const char *name, size_t *ret_size);
+
+#endif /* OVM_TESTS_UNIT_SNAPSHOT_H */
