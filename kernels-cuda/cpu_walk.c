@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../vmi/cleanup.h"
 #include "backend.h"
@@ -35,7 +36,8 @@ static inline void ovm_walk_prefetch_vmemmap(void *arg, uint64_t va)
 
 	if (data)
 		__builtin_prefetch(data);
-	/* gcc takes a function that only prefetches for one without effects, and drops its calls. */
+	/* gcc takes a function that only prefetches for one without effects, and drops its calls.
+	 */
 	__asm__ volatile("");
 }
 
@@ -281,6 +283,24 @@ static struct ovm_error *join_items(struct cpu_walk *cpu)
 	return NULL;
 }
 
+/* An array of runs; a long one is in huge pages, since faults would cost more than the walk. */
+static struct ovm_run *alloc_runs(size_t nr)
+{
+	const size_t huge = 2 << 20;
+	size_t size = nr * sizeof(struct ovm_run);
+
+	if (size < 2 * huge)
+		return malloc(size ? size : 1);
+
+	size = (size + huge - 1) / huge * huge;
+
+	struct ovm_run *runs = aligned_alloc(huge, size);
+
+	if (runs)
+		madvise(runs, size, MADV_HUGEPAGE);
+	return runs;
+}
+
 static size_t join_run(struct ovm_run *runs, size_t nr, const struct ovm_run *run)
 {
 	if (nr && ovm_run_merge(&runs[nr - 1], run))
@@ -296,7 +316,7 @@ static struct ovm_error *join_runs(struct cpu_walk *cpu, struct ovm_walk_result 
 
 	for (size_t i = 0; i < cpu->nr_chunks; i++)
 		total += cpu->chunks[i].nr;
-	result->runs = calloc(total ? total : 1, sizeof(*result->runs));
+	result->runs = alloc_runs(total);
 	if (!result->runs)
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < cpu->nr_chunks; i++) {
