@@ -25,14 +25,15 @@ struct LLViewPass : PassInfoMixin<LLViewPass> {
 		if (Diag.failed())
 			return abandon(M);
 		llview::lowerSymbols(M, RT, Rel, Diag);
-		for (Function &F : M) {
-			if (F.isDeclaration())
-				continue;
-			llview::Lowering(F, RT, Rel, Diag).run();
-			llview::guard(F, RT, Diag);
-		}
-		if (!Diag.failed())
-			llview::verify(M, Diag);
+		for (Function &F : M)
+			if (!F.isDeclaration())
+				llview::Lowering(F, RT, Rel, Diag).run();
+		if (Diag.failed())
+			return abandon(M);
+		for (Function &F : M)
+			if (!F.isDeclaration())
+				llview::guard(F, RT, Diag);
+		llview::verify(M, Diag);
 		if (Diag.failed())
 			return abandon(M);
 		return PreservedAnalyses::none();
