@@ -51,44 +51,65 @@ struct cpu_copy {
 	uint64_t total;
 };
 
-/* Cut the pieces into chunks; with @out NULL only count them. */
-static size_t plan(const struct ovm_copy_request *request, struct chunk *out)
+/* The state of cutting pieces into chunks. */
+struct plan {
+	/* Room for chunks, or NULL to only count them. */
+	struct chunk *out;
+	size_t nr;
+	/* The chunk that may still grow; no pages: there is none. */
+	struct chunk open;
+	size_t pieces;
+};
+
+static void plan_flush(struct plan *plan)
+{
+	if (!plan->open.nr_pages)
+		return;
+	if (plan->out)
+		plan->out[plan->nr] = plan->open;
+	plan->nr++;
+	plan->open.nr_pages = 0;
+}
+
+/* Make sure that a chunk is open which page @skip of piece @copy can continue. */
+static void plan_open(struct plan *plan, uint64_t max_pages, size_t copy, uint64_t skip,
+		      uint64_t offset)
+{
+	struct chunk *open = &plan->open;
+
+	if (open->nr_pages == max_pages || plan->pieces == IOV_MAX ||
+	    open->offset + (open->nr_pages << OVM_PAGE_SHIFT) != offset)
+		plan_flush(plan);
+	if (open->nr_pages)
+		return;
+	open->copy = copy;
+	open->skip = skip;
+	open->offset = offset;
+	plan->pieces = 0;
+}
+
+/* Cut the pieces into chunks; returns how many these are. */
+static size_t plan_chunks(const struct ovm_copy_request *request, struct chunk *out)
 {
 	uint64_t max_pages = request->chunk >> OVM_PAGE_SHIFT;
-	struct chunk open = {0};
-	size_t nr = 0, pieces = 0;
+	struct plan plan = {.out = out};
 
 	for (size_t i = 0; i < request->nr_copies; i++) {
 		const struct ovm_copy_run *copy = &request->copies[i];
+		uint64_t nr;
 
-		for (uint64_t skip = 0; skip < copy->nr_pages;) {
-			uint64_t offset = copy->offset + (skip << OVM_PAGE_SHIFT);
-			uint64_t left = copy->nr_pages - skip;
-
-			if (open.nr_pages &&
-			    (open.nr_pages == max_pages || pieces == IOV_MAX ||
-			     open.offset + (open.nr_pages << OVM_PAGE_SHIFT) != offset)) {
-				if (out)
-					out[nr] = open;
-				nr++;
-				open.nr_pages = 0;
-			}
-			if (!open.nr_pages) {
-				open.copy = i;
-				open.skip = skip;
-				open.offset = offset;
-				pieces = 0;
-			}
-			if (left > max_pages - open.nr_pages)
-				left = max_pages - open.nr_pages;
-			open.nr_pages += left;
-			skip += left;
-			pieces++;
+		for (uint64_t skip = 0; skip < copy->nr_pages; skip += nr) {
+			plan_open(&plan, max_pages, i, skip,
+				  copy->offset + (skip << OVM_PAGE_SHIFT));
+			nr = copy->nr_pages - skip;
+			if (nr > max_pages - plan.open.nr_pages)
+				nr = max_pages - plan.open.nr_pages;
+			plan.open.nr_pages += nr;
+			plan.pieces++;
 		}
 	}
-	if (open.nr_pages && out)
-		out[nr] = open;
-	return nr + (open.nr_pages > 0);
+	plan_flush(&plan);
+	return plan.nr;
 }
 
 /* Write what a worker has gathered. */
@@ -221,12 +242,12 @@ static struct ovm_error *plan_nodes(struct cpu_copy *cpu)
 
 static struct ovm_error *copy_run(struct cpu_copy *cpu)
 {
-	cpu->nr_chunks = plan(cpu->request, NULL);
+	cpu->nr_chunks = plan_chunks(cpu->request, NULL);
 	cpu->chunks = calloc(cpu->nr_chunks ? cpu->nr_chunks : 1, sizeof(*cpu->chunks));
 	cpu->workers = calloc(ovm_pool_nr_threads(cpu->engine->pool), sizeof(*cpu->workers));
 	if (!cpu->chunks || !cpu->workers)
 		return ovm_error_no_memory();
-	plan(cpu->request, cpu->chunks);
+	plan_chunks(cpu->request, cpu->chunks);
 	for (size_t i = 0; i < cpu->nr_chunks; i++)
 		cpu->total += cpu->chunks[i].nr_pages << OVM_PAGE_SHIFT;
 

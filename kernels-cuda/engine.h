@@ -137,8 +137,9 @@ struct ovm_walk_result {
  * Format: Intel SDM volume 3, 4.5; entries that are not present: Linux 4.19 to 6.12,
  * arch/x86/include/asm/pgtable_64.h, pgtable-invert.h.
  *
- * Errors: OVM_ERROR_USAGE, OVM_ERROR_CORRUPT when @pgd is not RAM, OVM_ERROR_BUDGET,
- * OVM_ERROR_CANCELLED, OVM_ERROR_UNREACHABLE, OVM_ERROR_NO_MEMORY.
+ * Errors: OVM_ERROR_USAGE, OVM_ERROR_CORRUPT when @pgd is not RAM or the ranges, which come from
+ * the guest, overlap; OVM_ERROR_BUDGET, OVM_ERROR_CANCELLED, OVM_ERROR_UNREACHABLE,
+ * OVM_ERROR_NO_MEMORY.
  */
 struct ovm_error *ovm_engine_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
 				  struct ovm_walk_result **ret);

@@ -297,6 +297,23 @@ OVM_TEST(engine_copy, names_the_file_that_is_full)
 	ASSERT_ERROR(copy_to_fd(&f, &piece, -1, 0, NULL), OVM_ERROR_OUTPUT, "the pages file");
 }
 
+OVM_TEST(engine_copy, says_when_guest_ram_was_cut_off)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	const struct ovm_copy_run piece = {FIRST, 512, 0};
+	int fd = memfd_create("pages", MFD_CLOEXEC);
+
+	ASSERT_OK(fixture_init(&f, OVM_RAM_MAPPED, 2));
+	for (uint64_t i = 0; i < 512; i++)
+		fill_page(&f.guest, FIRST + (i << 12));
+	/* One page was in use already: only writing it can tell. */
+	ASSERT_TRUE(ovm_memory_peek(f.guest.memory, FIRST, OVM_PAGE_SIZE));
+	ASSERT_TRUE(!ftruncate(f.guest.fd, FIRST));
+	ASSERT_ERROR(copy_to_fd(&f, &piece, fd, 0, NULL), OVM_ERROR_UNREACHABLE, NULL);
+	ASSERT_TRUE(!ftruncate(f.guest.fd, RAM_SIZE));
+	close(fd);
+}
+
 OVM_TEST(engine_copy, goes_on_after_a_short_write)
 {
 	_cleanup_fixture_ struct fixture f = {0};
