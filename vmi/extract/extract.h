@@ -87,6 +87,8 @@ LLV_SHARED void ovm_sigactions(const struct sighand_struct *sighand,
 LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread __host *threads);
 LLV_SHARED void ovm_itimers(struct signal_struct *signal, struct ovm_rec_process __host *rec);
 LLV_SHARED void ovm_posix_timers(struct task_struct *leader, struct ovm_rec_process __host *rec);
+/** How many CPUs the guest's kernel has numbers for. */
+LLV_SHARED unsigned int ovm_nr_cpus(void);
 /** Whether the timers of any CPU are being changed. */
 LLV_SHARED bool ovm_hrtimer_bases_held(void);
 

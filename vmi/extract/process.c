@@ -6,6 +6,11 @@
 
 #include "extract.h"
 
+/* Private to ipc/sem.c. Threads share a list, which is there even when they never use it. */
+struct sem_undo_list___ovm {
+	struct list_head list_proc;
+};
+
 enum { MAX_CHILDREN = 1 << 20 };
 
 static void identity(struct task_struct *leader, struct ovm_rec_process __host *rec)
@@ -65,6 +70,15 @@ static void group_state(const struct signal_struct *signal, struct ovm_rec_proce
 	limits(signal, rec);
 }
 
+static bool has_sysv_undo(const struct task_struct *leader)
+{
+	if (!llv_field_exists(struct task_struct, sysvsem) || !leader->sysvsem.undo_list)
+		return false;
+	const struct sem_undo_list___ovm *undo = (const void *)leader->sysvsem.undo_list;
+
+	return undo->list_proc.next != &undo->list_proc;
+}
+
 static void attributes(const struct task_struct *leader, struct ovm_rec_process __host *rec)
 {
 	rec->exit_code = leader->exit_code;
@@ -72,8 +86,7 @@ static void attributes(const struct task_struct *leader, struct ovm_rec_process 
 	rec->loginuid = ~0U;
 	if (llv_field_exists(struct task_struct, loginuid))
 		rec->loginuid = leader->loginuid.val;
-	if (llv_field_exists(struct task_struct, sysvsem))
-		rec->has_sysv_undo = leader->sysvsem.undo_list != NULL;
+	rec->has_sysv_undo = has_sysv_undo(leader);
 }
 
 static struct ovm_files __host *make_files(const struct task_struct *leader,

@@ -281,13 +281,19 @@ static void user_areas(const struct task_struct *p, struct ovm_rec_thread __host
 	rseq_area(p, t);
 }
 
+/* Bits beyond the last CPU are set in masks of all CPUs, and mean nothing. */
 static void affinity(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
 	const unsigned long *bits = p->cpus_mask.bits;
-	unsigned int words = llv_field_count(struct cpumask, bits);
+	unsigned int nr = ovm_nr_cpus();
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(t->cpus_allowed) && i < words; i++)
-		t->cpus_allowed[i] = llv_load_u64(&bits[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(t->cpus_allowed) && i * 64 < nr; i++) {
+		__u64 word = llv_load_u64(&bits[i]);
+
+		if (nr - i * 64 < 64)
+			word &= (1ULL << (nr - i * 64)) - 1;
+		t->cpus_allowed[i] = word;
+	}
 	t->nr_cpus_allowed = p->nr_cpus_allowed;
 }
 

@@ -25,7 +25,7 @@ static bool cpu_is_possible(unsigned int cpu)
 	return llv_load_u64(&bits[cpu / 64]) >> (cpu % 64) & 1;
 }
 
-static unsigned int nr_cpus(void)
+LLV_SHARED unsigned int ovm_nr_cpus(void)
 {
 	u64 nr = llv_field_count(struct cpumask, bits) * 64;
 
@@ -108,7 +108,8 @@ static void walk_base(const struct hrtimer_clock_base *base, struct task_struct 
 
 LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread __host *threads)
 {
-	unsigned int nr = nr_cpus(), bases = llv_field_count(struct hrtimer_cpu_base, clock_base);
+	unsigned int nr = ovm_nr_cpus(),
+		     bases = llv_field_count(struct hrtimer_cpu_base, clock_base);
 
 	if (!llv_symbol_exists("hrtimer_wakeup"))
 		llv_fail(LLV_KERNEL, 0, "the kernel has no symbol hrtimer_wakeup");
@@ -125,7 +126,7 @@ LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread _
 
 LLV_SHARED bool ovm_hrtimer_bases_held(void)
 {
-	unsigned int nr = nr_cpus();
+	unsigned int nr = ovm_nr_cpus();
 
 	for (unsigned int cpu = 0; cpu < nr; cpu++) {
 		if (!cpu_is_possible(cpu))
@@ -141,7 +142,7 @@ LLV_SHARED bool ovm_hrtimer_bases_held(void)
 /* Sum of a per-CPU array of counters, as percpu_counter_sum() has it. */
 LLV_SHARED __s64 ovm_percpu_counter_sum(const struct percpu_counter *counter)
 {
-	unsigned int nr = nr_cpus();
+	unsigned int nr = ovm_nr_cpus();
 	__s64 sum = counter->count;
 
 	for (unsigned int cpu = 0; cpu < nr; cpu++)
