@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The walker: what each kind of page-table entry becomes. */
+#include <stddef.h>
+#include <sys/wait.h>
+
 #include "test_engine_guest.h"
 #include "test.h"
 
@@ -102,11 +105,27 @@ OVM_TEST(engine_walk, merges_across_tables)
 	f.range.flags = OVM_RANGE_ANON;
 	/* More tables than a worker takes at a time. */
 	for (uint64_t i = 0; i < 150 * 512; i++)
-		guest_map(&f.guest, 1 * GIB + (i << 12), 1, i % 4096 << 12);
+		guest_map(&f.guest, 1 * GIB + (i << 12), 1, i % 5000 << 12);
 	ASSERT_OK(walk(&f));
-	ASSERT_EQ_U64(f.result->nr_runs, 150 * 512 / 4096 + 1);
-	ASSERT_RUN(1, 1 * GIB + 16 * MIB, 0, 4096, OVM_PAGE_ANON);
+	ASSERT_EQ_U64(f.result->nr_runs, 150 * 512 / 5000 + 1);
+	for (uint64_t i = 0; i < 15; i++)
+		ASSERT_RUN(i, 1 * GIB + i * 5000 * 4096, 0, 5000, OVM_PAGE_ANON);
 	ASSERT_EQ_U64(f.result->pages[OVM_PAGE_ANON], 150 * 512);
+}
+
+OVM_TEST(engine_walk, returns_as_many_runs_as_there_are_pages)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	const uint64_t nr = 300 * 512;
+
+	ASSERT_OK(fixture_init(&f));
+	f.range.flags = OVM_RANGE_ANON;
+	for (uint64_t i = 0; i < nr; i++)
+		guest_map(&f.guest, 1 * GIB + (i << 12), 1, i * 2 % 30000 << 12);
+	ASSERT_OK(walk(&f));
+	ASSERT_EQ_U64(f.result->nr_runs, nr);
+	for (uint64_t i = 0; i < nr; i++)
+		ASSERT_RUN(i, 1 * GIB + (i << 12), i * 2 % 30000 << 12, 1, OVM_PAGE_ANON);
 }
 
 OVM_TEST(engine_walk, decodes_huge_pages)
@@ -284,6 +303,24 @@ OVM_TEST(engine_walk, says_bad_where_descriptors_are_not_mapped)
 	f.guest.layout.kernel_pgd = 64 * GIB;
 	ASSERT_OK(walk(&f));
 	ASSERT_RUN(0, 0x1000, 0, 1, OVM_PAGE_BAD);
+}
+
+OVM_TEST(engine_walk, says_when_the_other_process_is_gone)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	struct ovm_ram_range range = {.size = RAM_SIZE, .kind = OVM_RAM_PROCESS};
+
+	ASSERT_OK(fixture_init(&f));
+	ovm_memory_destroy(f.guest.memory);
+	f.guest.memory = NULL;
+	range.vmm_address = (uintptr_t)f.guest.ram;
+	range.vmm_pid = fork();
+	if (!range.vmm_pid)
+		_exit(0);
+	ASSERT_TRUE(waitpid(range.vmm_pid, NULL, 0) == range.vmm_pid);
+	ASSERT_OK(ovm_memory_create(&range, 1, &f.guest.memory));
+	ASSERT_OK(ovm_engine_attach(f.engine, f.guest.memory));
+	ASSERT_ERROR(walk(&f), OVM_ERROR_UNREACHABLE, "page tables");
 }
 
 OVM_TEST(engine_walk, keeps_holes_of_guest_ram)
@@ -470,6 +507,12 @@ OVM_TEST(engine_walk, refuses_malformed_requests)
 	f.request.pgd = RAM_SIZE;
 	ASSERT_ERROR(walk(&f), OVM_ERROR_CORRUPT, "0x8000000");
 	f.request.pgd = f.guest.pgd;
+	f.request.phys_bits = 53;
+	ASSERT_ERROR(walk(&f), OVM_ERROR_USAGE, "52 bits");
+	f.request.phys_bits = 0;
+	f.request.size = 4;
+	ASSERT_ERROR(walk(&f), OVM_ERROR_USAGE, "version");
+	f.request.size = sizeof(f.request);
 	f.guest.layout.mapping_offset = 60;
 	ASSERT_ERROR(walk(&f), OVM_ERROR_KERNEL, "struct page");
 }
@@ -478,6 +521,34 @@ static bool always(void *arg)
 {
 	(void)arg;
 	return true;
+}
+
+OVM_TEST(engine_walk, takes_requests_of_other_versions)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	struct {
+		struct ovm_walk_request request;
+		uint64_t more;
+	} newer;
+
+	ASSERT_OK(fixture_init(&f));
+	guest_map(&f.guest, 0x1000, 1, 7 << 12);
+	/* An older one ends before the budgets; a newer one has a field that is not used. */
+	f.request.size = offsetof(struct ovm_walk_request, max_entries);
+	f.request.max_runs = 0;
+	ASSERT_OK(walk(&f));
+	ASSERT_EQ_U64(f.result->nr_runs, 1);
+	newer.request = f.request;
+	newer.request.size = sizeof(newer);
+	newer.more = 0;
+	ovm_walk_result_free(f.result);
+	f.result = NULL;
+	ASSERT_OK(ovm_engine_walk(f.engine, &newer.request, &f.result));
+	newer.more = 1;
+	ovm_walk_result_free(f.result);
+	f.result = NULL;
+	ASSERT_ERROR(ovm_engine_walk(f.engine, &newer.request, &f.result), OVM_ERROR_USAGE,
+		     "version");
 }
 
 OVM_TEST(engine_walk, stops_on_request)
