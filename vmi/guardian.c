@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 enum {
-	/* How long to try to resume a VM, how long to wait for an answer, how long between tries. */
+	/* How long to try to resume a VM, how long to wait for an answer, how long between tries.
+	 */
 	RESUME_MS = 30000,
 	ANSWER_MS = 10000,
 	RETRY_MS = 20,
@@ -225,7 +226,8 @@ static bool end_migration(struct watch *w)
 	if (!execute(w, "query-migrate", ""))
 		return false;
 	if (line_has(w, "\"status\"", "\"setup\"") || line_has(w, "\"status\"", "\"active\"") ||
-	    line_has(w, "\"status\"", "\"device\"") || line_has(w, "\"status\"", "\"cancelling\"") ||
+	    line_has(w, "\"status\"", "\"device\"") ||
+	    line_has(w, "\"status\"", "\"cancelling\"") ||
 	    line_has(w, "\"status\"", "\"pre-switchover\"") ||
 	    line_has(w, "\"status\"", "\"wait-unplug\""))
 		return false;
@@ -303,7 +305,8 @@ static bool serve(struct watch *w)
 static void watch(struct watch *w)
 {
 	for (;;) {
-		/* The process' end shows on the channel, unless another of its children holds it. */
+		/* The process' end shows on the channel, unless another of its children holds it.
+		 */
 		struct pollfd fds[2] = {
 			{.fd = w->channel, .events = POLLIN},
 			{.fd = w->process, .events = POLLIN},

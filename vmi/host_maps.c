@@ -32,9 +32,9 @@ static bool parse_vma(char *line, struct ovm_host_vma *ret)
 	char permissions[5];
 	int used = 0;
 
-	if (sscanf(line,
-		   "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &ret->start,
-		   &ret->end, permissions, &ret->offset, &major, &minor, &inode, &used) != 7 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		   &ret->start, &ret->end, permissions, &ret->offset, &major, &minor, &inode,
+		   &used) != 7 ||
 	    strlen(permissions) != 4 || ret->end <= ret->start)
 		return false;
 	ret->device = makedev(major, minor);
@@ -320,8 +320,8 @@ static struct ovm_error *open_range(struct opening *opening, const struct ovm_ho
 
 		if (size > range->size - done)
 			size = range->size - done;
-		struct ovm_error *err = open_piece(opening, vma, range->gpa + done,
-						   range->hva + done, size);
+		struct ovm_error *err =
+			open_piece(opening, vma, range->gpa + done, range->hva + done, size);
 
 		if (err)
 			return err;

@@ -376,10 +376,9 @@ static struct ovm_error *batch_flush(struct process_batch *batch)
 	int done = 0;
 
 	while (done < batch->nr) {
-		ssize_t n = process_vm_readv(batch->pid, &batch->local[done],
-					     (unsigned long)(batch->nr - done),
-					     &batch->remote[done],
-					     (unsigned long)(batch->nr - done), 0);
+		ssize_t n = process_vm_readv(
+			batch->pid, &batch->local[done], (unsigned long)(batch->nr - done),
+			&batch->remote[done], (unsigned long)(batch->nr - done), 0);
 
 		if (n <= 0)
 			return error_lost(batch->gpa[done], n ? errno : EFAULT);
@@ -475,7 +474,8 @@ const void *ovm_memory_peek(const struct ovm_memory *memory, uint64_t gpa, size_
 
 	if (len > range->size - offset)
 		return NULL;
-	for (uint64_t page = offset >> PAGE_SHIFT; page <= (offset + len - 1) >> PAGE_SHIFT; page++) {
+	for (uint64_t page = offset >> PAGE_SHIFT; page <= (offset + len - 1) >> PAGE_SHIFT;
+	     page++) {
 		if (page_probe(range, memory->known[i], page) != PAGE_DATA)
 			return NULL;
 	}

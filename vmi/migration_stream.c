@@ -22,83 +22,18 @@
  */
 #include "migration_stream.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
 
 #include "json.h"
+#include "stream_private.h"
 
 enum {
-	SECTION_FULL = 0x04,
-	SUBSECTION = 0x05,
-	DESCRIPTION = 0x06,
-	FOOTER = 0x7e,
-	END_OF_STREAM = 0x00,
-	HEADER_BYTES = 8,
-	FOOTER_BYTES = 5,
-	MAX_INSTANCE = 1 << 16,
 	MAX_NESTING = 16,
-	/* Longest subsection that is passed without knowing it; a nested guest's takes 12 KiB. */
-	MAX_UNKNOWN = 32 << 10,
 	JSON_DEPTH = 64,
 };
-
-/* A reader that fails once and for all when it would leave the buffer. */
-struct cursor {
-	const uint8_t *start, *end, *at;
-	bool bad;
-};
-
-static const uint8_t *take(struct cursor *c, uint64_t len)
-{
-	const uint8_t *at = c->at;
-
-	if (c->bad || len > (uint64_t)(c->end - c->at)) {
-		c->bad = true;
-		return NULL;
-	}
-	c->at += len;
-	return at;
-}
-
-static uint8_t take_u8(struct cursor *c)
-{
-	const uint8_t *at = take(c, 1);
-
-	return at ? *at : 0;
-}
-
-static uint32_t take_be32(struct cursor *c)
-{
-	const uint8_t *at = take(c, 4);
-	uint32_t value = 0;
-
-	if (at)
-		memcpy(&value, at, sizeof(value));
-	return be32toh(value);
-}
-
-/* Whether a string with its length in front comes next. */
-static bool take_name(struct cursor *c, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (take_u8(c) != len)
-		return false;
-	const uint8_t *at = take(c, len);
-
-	return at && !memcmp(at, name, len);
-}
-
-static struct ovm_error *error_corrupt(const char *what, const char *name)
-{
-	return ovm_error_format(OVM_ERROR_CORRUPT, "QEMU's device state is not understood: %s \"%s\"",
-				what, name);
-}
-
-/* ---- Streams with a description ------------------------------------------ */
 
 static uint64_t get_number(struct json_object *object, const char *key, uint64_t absent)
 {
@@ -150,8 +85,8 @@ static bool body_size(struct json_object *body, int nesting, uint64_t *ret)
 
 		if (nesting == MAX_NESTING || !body_size(sub, nesting + 1, &size) ||
 		    __builtin_add_overflow(*ret, size, ret) ||
-		    __builtin_add_overflow(*ret, 1 + 1 + strlen(ovm_json_string(sub, "vmsd_name")) + 4,
-					   ret))
+		    __builtin_add_overflow(
+			    *ret, 1 + 1 + strlen(ovm_json_string(sub, "vmsd_name")) + 4, ret))
 			return false;
 	}
 	return true;
@@ -208,14 +143,14 @@ static struct ovm_error *visit_device(struct cursor *cursor, struct json_object 
 	};
 
 	if (take_u8(cursor) != SECTION_FULL)
-		return error_corrupt("no section where its description puts", name);
+		return stream_error("no section where its description puts", name);
 	uint32_t id = take_be32(cursor);
 	bool ok = take_name(cursor, name) && take_be32(cursor) == d.instance;
 
 	take_be32(cursor);
 	ok = ok && visit_body(&d, device, layout, 0) && take_u8(cursor) == FOOTER &&
 	     take_be32(cursor) == id && !cursor->bad;
-	return ok ? NULL : error_corrupt("section and description differ in", name);
+	return ok ? NULL : stream_error("section and description differ in", name);
 }
 
 /* Bytes of all described sections, headers and footers included. */
@@ -224,7 +159,8 @@ static bool devices_size(struct json_object *devices, size_t nr, uint64_t *ret)
 	*ret = 0;
 	for (size_t i = 0; i < nr; i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
-		uint64_t size, overhead = 1 + 4 + 1 + strlen(ovm_json_string(device, "name")) + 4 + 4;
+		uint64_t size,
+			overhead = 1 + 4 + 1 + strlen(ovm_json_string(device, "name")) + 4 + 4;
 
 		if (!body_size(device, 0, &size) || __builtin_add_overflow(*ret, size, ret) ||
 		    __builtin_add_overflow(*ret, overhead + FOOTER_BYTES, ret))
@@ -277,222 +213,18 @@ struct ovm_error *ovm_stream_visit_described(const uint8_t *stream, size_t len,
 
 	if (!find_description(stream, len, &text) ||
 	    !(description = parse_description(stream + text, len - text)))
-		return error_corrupt("the migration stream ends in no", "description");
+		return stream_error("the migration stream ends in no", "description");
 
 	struct json_object *devices = get_array(description, "devices", &nr);
 	size_t end = text - 6;
 
 	if (!devices || !devices_size(devices, nr, &size) || size > end)
-		return error_corrupt("sizes make no sense in", "devices");
+		return stream_error("sizes make no sense in", "devices");
 
 	struct cursor cursor = {stream, stream + end, stream + end - size, false};
 	struct ovm_error *err = NULL;
 
 	for (size_t i = 0; i < nr && !err; i++)
 		err = visit_device(&cursor, json_object_array_get_idx(devices, i), visitor);
-	return err;
-}
-
-/* ---- Streams without a description --------------------------------------- */
-
-static const struct ovm_stream_layout *find_layout(const struct ovm_stream_layout *layouts,
-						   size_t nr, const char *name, size_t len)
-{
-	for (size_t i = 0; i < nr; i++) {
-		if (strlen(layouts[i].name) == len && !memcmp(layouts[i].name, name, len))
-			return &layouts[i];
-	}
-	return NULL;
-}
-
-/* A section that was recognised. */
-struct plain_section {
-	const struct ovm_stream_layout *layout;
-	uint32_t id, instance;
-	const uint8_t *fields, *end;
-};
-
-struct plain {
-	const struct ovm_stream_layout *layouts;
-	size_t nr;
-	const struct ovm_stream_visitor *visitor;
-};
-
-static void visit_fields(const struct plain *plain, const struct plain_section *section,
-			 const struct ovm_stream_layout *layout, struct cursor *c)
-{
-	for (size_t i = 0; i < layout->nr_fields; i++) {
-		const struct ovm_stream_field *field = &layout->fields[i];
-		size_t size = (size_t)field->size * field->count;
-		const uint8_t *data = take(c, size);
-
-		if (data && plain->visitor)
-			plain->visitor->field(plain->visitor->arg, section->layout->name,
-					      section->instance, layout->name, field->name, data,
-					      size);
-	}
-}
-
-/* Whether a section with the given id ends here, and the stream goes on sensibly. */
-static bool ends_here(const struct cursor *c, uint32_t id)
-{
-	struct cursor ahead = *c;
-
-	if (take_u8(&ahead) != FOOTER || take_be32(&ahead) != id)
-		return false;
-	uint8_t next = take_u8(&ahead);
-
-	return !ahead.bad &&
-	       (next == SECTION_FULL || (next == END_OF_STREAM && ahead.at == ahead.end));
-}
-
-/* Whether a subsection called "SECTION/..." begins here. */
-static bool subsection_begins(const struct cursor *c, const char *section)
-{
-	struct cursor ahead = *c;
-	size_t len = strlen(section);
-
-	if (take_u8(&ahead) != SUBSECTION || take_u8(&ahead) <= len)
-		return false;
-	const uint8_t *name = take(&ahead, len + 1);
-
-	return name && !memcmp(name, section, len) && name[len] == '/';
-}
-
-/* Pass a subsection that no layout describes: up to the next one, or to the footer. */
-static void skip_unknown(struct cursor *c, const struct plain_section *section)
-{
-	for (int n = 0; !c->bad && !ends_here(c, section->id) &&
-			!subsection_begins(c, section->layout->name);
-	     n++) {
-		take(c, 1);
-		c->bad |= n == MAX_UNKNOWN;
-	}
-}
-
-static bool visit_subsections(const struct plain *plain, struct plain_section *section,
-			      struct cursor *c)
-{
-	while (!c->bad && subsection_begins(c, section->layout->name)) {
-		take(c, 1);
-		uint8_t len = take_u8(c);
-		const char *name = (const char *)take(c, len);
-		uint32_t version = take_be32(c);
-		const struct ovm_stream_layout *layout =
-			c->bad ? NULL : find_layout(plain->layouts, plain->nr, name, len);
-
-		if (layout && layout->version == version)
-			visit_fields(plain, section, layout, c);
-		else
-			skip_unknown(c, section);
-	}
-	section->end = c->at;
-	return !c->bad && ends_here(c, section->id);
-}
-
-static bool visit_section(const struct plain *plain, struct plain_section *section,
-			  const uint8_t *start, const uint8_t *end)
-{
-	struct cursor c = {start, end, section->fields, false};
-
-	visit_fields(plain, section, section->layout, &c);
-	return visit_subsections(plain, section, &c);
-}
-
-/* Whether a section may begin at @at: at the start, or behind a footer. */
-static bool may_begin(const uint8_t *stream, const uint8_t *at)
-{
-	return at == stream + HEADER_BYTES ||
-	       (at - stream >= HEADER_BYTES + FOOTER_BYTES && at[-FOOTER_BYTES] == FOOTER);
-}
-
-static bool parse_header(const struct plain *plain, const uint8_t *stream, const uint8_t *at,
-			 const uint8_t *end, struct plain_section *ret)
-{
-	struct cursor c = {stream, end, at, false};
-
-	if (take_u8(&c) != SECTION_FULL)
-		return false;
-	ret->id = take_be32(&c);
-	uint8_t len = take_u8(&c);
-	const char *name = (const char *)take(&c, len);
-
-	ret->instance = take_be32(&c);
-	uint32_t version = take_be32(&c);
-
-	if (c.bad || ret->instance >= MAX_INSTANCE)
-		return false;
-	ret->layout = find_layout(plain->layouts, plain->nr, name, len);
-	ret->fields = c.at;
-	/* Subsections, too, are layouts, but never sections. */
-	return ret->layout && !strchr(ret->layout->name, '/') && ret->layout->version == version;
-}
-
-/* Sections found so far, to notice those that are there twice. */
-struct found {
-	struct {
-		const struct ovm_stream_layout *layout;
-		uint32_t instance;
-	} *list;
-	size_t nr, capacity;
-};
-
-static struct ovm_error *found_add(struct found *found, const struct plain_section *section)
-{
-	for (size_t i = 0; i < found->nr; i++) {
-		if (found->list[i].layout == section->layout &&
-		    found->list[i].instance == section->instance)
-			return error_corrupt("there are two sections", section->layout->name);
-	}
-	if (found->nr == found->capacity) {
-		size_t capacity = found->capacity ? found->capacity * 2 : 16;
-		void *list = reallocarray(found->list, capacity, sizeof(*found->list));
-
-		if (!list)
-			return ovm_error_no_memory();
-		found->list = list;
-		found->capacity = capacity;
-	}
-	found->list[found->nr].layout = section->layout;
-	found->list[found->nr++].instance = section->instance;
-	return NULL;
-}
-
-static struct ovm_error *scan(const struct plain *plain, const uint8_t *stream, size_t len,
-			      struct found *found)
-{
-	const struct plain silent = {plain->layouts, plain->nr, NULL};
-	const uint8_t *end = stream + len;
-
-	for (const uint8_t *at = stream + HEADER_BYTES; at < end; at++) {
-		struct plain_section section;
-
-		if (*at != SECTION_FULL || !may_begin(stream, at) ||
-		    !parse_header(plain, stream, at, end, &section) ||
-		    !visit_section(&silent, &section, stream, end))
-			continue;
-		struct ovm_error *err = found_add(found, &section);
-
-		if (err)
-			return err;
-		visit_section(plain, &section, stream, end);
-		/* What looks like a section inside a section is data of the guest, in registers say. */
-		at = section.end + FOOTER_BYTES - 1;
-	}
-	return NULL;
-}
-
-struct ovm_error *ovm_stream_visit_plain(const uint8_t *stream, size_t len,
-					 const struct ovm_stream_layout *layouts, size_t nr,
-					 const struct ovm_stream_visitor *visitor)
-{
-	const struct plain plain = {layouts, nr, visitor};
-	struct found found = {0};
-
-	if (len < HEADER_BYTES || memcmp(stream, "QEVM\0\0\0\3", HEADER_BYTES))
-		return error_corrupt("it doesn't begin with", "QEVM");
-	struct ovm_error *err = scan(&plain, stream, len, &found);
-
-	free(found.list);
 	return err;
 }

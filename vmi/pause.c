@@ -31,9 +31,9 @@ struct ovm_pause {
 
 static struct ovm_error *error_guardian(const char *what)
 {
-	return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, NULL,
-			       "can't %s the guardian process that would resume the virtual machine",
-			       what);
+	return ovm_error_errno(
+		OVM_ERROR_UNREACHABLE, errno, NULL,
+		"can't %s the guardian process that would resume the virtual machine", what);
 }
 
 static bool receive_answer(int channel, int timeout_ms, char *ret)
@@ -63,7 +63,8 @@ static struct ovm_error *tell_guardian(struct ovm_pause *pause, enum ovm_guardia
 	int timeout_ms = message == OVM_GUARDIAN_RESUME ? RESUME_MS : ANSWER_MS;
 
 	if (len + 2 > sizeof(packet))
-		return ovm_error_format(OVM_ERROR_UNREACHABLE, "message to the guardian is too long");
+		return ovm_error_format(OVM_ERROR_UNREACHABLE,
+					"message to the guardian is too long");
 	packet[0] = (char)message;
 	memcpy(packet + 1, text, len);
 	if (send(pause->channel, packet, len + 1, MSG_NOSIGNAL) < 0 ||

@@ -18,80 +18,25 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include <json-c/json.h>
 
 #include "cleanup.h"
 #include "json.h"
+#include "qmp_private.h"
 
 enum {
 	DEFAULT_TIMEOUT_MS = 10000,
 	DEFAULT_MAX_REPLY = 16 << 20,
-	FIRST_BUFFER = 16 << 10,
 	JSON_DEPTH = 64,
-};
-
-struct ovm_qmp {
-	int fd;
-	bool owns_fd;
-	char *path;
-	int timeout_ms;
-	size_t max_reply;
-	int cancel_fd;
-	bool cancellable;
-	void (*event)(void *arg, const char *name, struct json_object *data);
-	void *event_arg;
-	struct ovm_qmp_version version;
-	pid_t peer_pid;
-	int64_t next_id;
-	char error_class[64];
-	/* Received and not yet consumed: bytes [start, end) of buf; no newline before scanned. */
-	char *buf;
-	size_t capacity, start, scanned, end;
-	/* Whether the rest of a line that was too long is to be thrown away. */
-	bool skipping;
 };
 
 static void cleanup_qmp(struct ovm_qmp **qmp)
 {
 	ovm_qmp_close(*qmp);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
-static const char *qmp_name(const struct ovm_qmp *qmp)
-{
-	return qmp->path ?: "the QMP socket";
-}
-
-static struct ovm_error *error_gone(const struct ovm_qmp *qmp)
-{
-	return ovm_error_format(OVM_ERROR_UNREACHABLE,
-				"%s: QEMU closed the connection; has the virtual machine ended?",
-				qmp_name(qmp));
-}
-
-static struct ovm_error *error_cancelled(void)
-{
-	return ovm_error_format(OVM_ERROR_CANCELLED, "cancelled on request");
-}
-
-static struct ovm_error *error_timeout(const struct ovm_qmp *qmp, const char *what)
-{
-	return ovm_error_format(OVM_ERROR_UNREACHABLE,
-				"%s: no answer to \"%s\" within %d ms; QEMU is stuck or very busy",
-				qmp_name(qmp), what, qmp->timeout_ms);
 }
 
 static struct ovm_error *error_greeting(const struct ovm_qmp *qmp)
@@ -100,185 +45,7 @@ static struct ovm_error *error_greeting(const struct ovm_qmp *qmp)
 		OVM_ERROR_UNREACHABLE,
 		"%s: no greeting within %d ms; a QMP socket serves one client at a time, so close "
 		"the other one or give QEMU a second -qmp socket",
-		qmp_name(qmp), qmp->timeout_ms);
-}
-
-/* Wait until the socket is ready for @events; *@timed_out is set when the deadline passed. */
-static struct ovm_error *qmp_wait(struct ovm_qmp *qmp, short events, int64_t deadline,
-				  bool *timed_out)
-{
-	struct pollfd fds[2] = {
-		{.fd = qmp->fd, .events = events},
-		{.fd = qmp->cancellable ? qmp->cancel_fd : -1, .events = POLLIN},
-	};
-
-	*timed_out = false;
-	for (;;) {
-		int64_t left = deadline - now_ms();
-		int n = poll(fds, 2, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
-
-		if (n < 0 && errno != EINTR)
-			return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, qmp->path,
-					       "can't wait for QEMU's answer");
-		if (n > 0 && fds[1].revents)
-			return error_cancelled();
-		if (n > 0)
-			return NULL;
-		if (!n && left <= 0) {
-			*timed_out = true;
-			return NULL;
-		}
-	}
-}
-
-struct ovm_error *ovm_qmp_sleep(struct ovm_qmp *qmp, int ms)
-{
-	struct pollfd fd = {.fd = qmp->cancellable ? qmp->cancel_fd : -1, .events = POLLIN};
-	int64_t deadline = now_ms() + ms;
-
-	for (;;) {
-		int64_t left = deadline - now_ms();
-
-		if (poll(&fd, 1, left < 0 ? 0 : (int)left) > 0)
-			return error_cancelled();
-		if (left <= 0)
-			return NULL;
-	}
-}
-
-/* Send bytes, the descriptor @fd (unless negative) along with the first of them. */
-static ssize_t send_part(int socket, const char *data, size_t len, int fd)
-{
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = {0};
-	struct iovec iov = {(void *)data, len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static struct ovm_error *qmp_send(struct ovm_qmp *qmp, const char *what, const char *data,
-				  size_t len, int fd, int64_t deadline)
-{
-	while (len) {
-		ssize_t n = send_part(qmp->fd, data, len, fd);
-
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-			fd = -1;
-		} else if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
-			return error_gone(qmp);
-		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, qmp->path,
-					       "can't send \"%s\" to QEMU", what);
-		} else if (n < 0 && errno == EAGAIN) {
-			bool timed_out;
-			struct ovm_error *err = qmp_wait(qmp, POLLOUT, deadline, &timed_out);
-
-			if (err)
-				return err;
-			if (timed_out)
-				return error_timeout(qmp, what);
-		}
-	}
-	return NULL;
-}
-
-/* Make room for more bytes behind those that wait. */
-static struct ovm_error *buffer_reserve(struct ovm_qmp *qmp)
-{
-	if (qmp->start) {
-		memmove(qmp->buf, qmp->buf + qmp->start, qmp->end - qmp->start);
-		qmp->end -= qmp->start;
-		qmp->scanned -= qmp->start;
-		qmp->start = 0;
-	}
-	if (qmp->end < qmp->capacity)
-		return NULL;
-	if (qmp->capacity >= qmp->max_reply) {
-		qmp->start = qmp->scanned = qmp->end = 0;
-		qmp->skipping = true;
-		return ovm_error_format(OVM_ERROR_UNREACHABLE,
-					"%s: QEMU's answer is longer than %zu bytes; is this a QMP socket?",
-					qmp_name(qmp), qmp->max_reply);
-	}
-
-	size_t capacity = qmp->capacity ? qmp->capacity * 2 : FIRST_BUFFER;
-
-	if (capacity > qmp->max_reply)
-		capacity = qmp->max_reply;
-	char *buf = realloc(qmp->buf, capacity);
-
-	if (!buf)
-		return ovm_error_no_memory();
-	qmp->buf = buf;
-	qmp->capacity = capacity;
-	return NULL;
-}
-
-/* Receive what there is, waiting for something if there is nothing. */
-static struct ovm_error *qmp_receive(struct ovm_qmp *qmp, int64_t deadline, bool *timed_out)
-{
-	struct ovm_error *err = buffer_reserve(qmp);
-
-	*timed_out = false;
-	while (!err) {
-		ssize_t n = recv(qmp->fd, qmp->buf + qmp->end, qmp->capacity - qmp->end,
-				 MSG_DONTWAIT);
-
-		if (n > 0) {
-			qmp->end += (size_t)n;
-			return NULL;
-		}
-		if (!n || (errno == ECONNRESET))
-			return error_gone(qmp);
-		if (errno == EAGAIN) {
-			err = qmp_wait(qmp, POLLIN, deadline, timed_out);
-			if (*timed_out)
-				return NULL;
-		} else if (errno != EINTR) {
-			return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, qmp->path,
-					       "can't read QEMU's answer");
-		}
-	}
-	return err;
-}
-
-/* Take the next line out of the buffer: false when there is no whole one yet. */
-static bool take_line(struct ovm_qmp *qmp, const char **line, size_t *len)
-{
-	for (;;) {
-		if (qmp->scanned == qmp->end)
-			return false;
-
-		char *newline = memchr(qmp->buf + qmp->scanned, '\n', qmp->end - qmp->scanned);
-
-		if (!newline) {
-			qmp->scanned = qmp->end;
-			if (qmp->skipping)
-				qmp->start = qmp->end;
-			return false;
-		}
-		*line = qmp->buf + qmp->start;
-		*len = (size_t)(newline - *line);
-		qmp->start = qmp->scanned = (size_t)(newline - qmp->buf) + 1;
-		if (!qmp->skipping && *len > strspn(*line, " \t\r\n"))
-			return true;
-		qmp->skipping = false;
-	}
+		ovm_qmp_name(qmp), qmp->timeout_ms);
 }
 
 static struct ovm_error *parse_message(struct ovm_qmp *qmp, const char *line, size_t len,
@@ -297,11 +64,10 @@ static struct ovm_error *parse_message(struct ovm_qmp *qmp, const char *line, si
 		return NULL;
 	json_object_put(*ret);
 	*ret = NULL;
-	return ovm_error_format(OVM_ERROR_UNREACHABLE,
-				"%s: malformed message from QEMU (%s); is this a QMP socket?",
-				qmp_name(qmp),
-				parsed == json_tokener_success ? "not an object"
-							       : json_tokener_error_desc(parsed));
+	return ovm_error_format(
+		OVM_ERROR_UNREACHABLE,
+		"%s: malformed message from QEMU (%s); is this a QMP socket?", ovm_qmp_name(qmp),
+		parsed == json_tokener_success ? "not an object" : json_tokener_error_desc(parsed));
 }
 
 /* Read the next message. *@ret stays NULL when the deadline passes first. */
@@ -311,13 +77,10 @@ static struct ovm_error *qmp_read(struct ovm_qmp *qmp, int64_t deadline, struct 
 	size_t len;
 
 	*ret = NULL;
-	while (!take_line(qmp, &line, &len)) {
-		bool timed_out;
-		struct ovm_error *err = qmp_receive(qmp, deadline, &timed_out);
+	struct ovm_error *err = ovm_qmp_read_line(qmp, deadline, &line, &len);
 
-		if (err || timed_out)
-			return err;
-	}
+	if (err || !line)
+		return err;
 	return parse_message(qmp, line, len, ret);
 }
 
@@ -363,7 +126,7 @@ static struct ovm_error *wait_answer(struct ovm_qmp *qmp, const char *command, i
 		if (err)
 			return ovm_error_prepend(err, "waiting for the answer to \"%s\"", command);
 		if (!message)
-			return error_timeout(qmp, command);
+			return ovm_qmp_error_timeout(qmp, command);
 		if (json_object_object_get_ex(message, "event", &value)) {
 			deliver_event(qmp, message, value);
 			continue;
@@ -376,7 +139,7 @@ static struct ovm_error *wait_answer(struct ovm_qmp *qmp, const char *command, i
 			return ovm_error_format(
 				OVM_ERROR_UNREACHABLE,
 				"%s: the answer to \"%s\" has neither \"return\" nor \"error\"",
-				qmp_name(qmp), command);
+				ovm_qmp_name(qmp), command);
 		if (ret)
 			*ret = json_object_get(value);
 		return NULL;
@@ -403,7 +166,7 @@ struct ovm_error *ovm_qmp_execute_fd(struct ovm_qmp *qmp, const char *command,
 				     struct json_object *arguments, int fd,
 				     struct json_object **ret)
 {
-	int64_t deadline = now_ms() + qmp->timeout_ms, id = qmp->next_id++;
+	int64_t deadline = ovm_qmp_now() + qmp->timeout_ms, id = qmp->next_id++;
 	_cleanup_json_ struct json_object *message = make_command(command, arguments, id);
 
 	if (ret)
@@ -417,10 +180,10 @@ struct ovm_error *ovm_qmp_execute_fd(struct ovm_qmp *qmp, const char *command,
 
 	if (!text)
 		return ovm_error_no_memory();
-	struct ovm_error *err = qmp_send(qmp, command, text, len, fd, deadline);
+	struct ovm_error *err = ovm_qmp_send(qmp, command, text, len, fd, deadline);
 
 	if (!err)
-		err = qmp_send(qmp, command, "\n", 1, -1, deadline);
+		err = ovm_qmp_send(qmp, command, "\n", 1, -1, deadline);
 	return err ?: wait_answer(qmp, command, id, deadline, ret);
 }
 
@@ -479,7 +242,7 @@ static struct ovm_error *qmp_negotiate(struct ovm_qmp *qmp)
 {
 	_cleanup_json_ struct json_object *message = NULL;
 	struct json_object *greeting;
-	struct ovm_error *err = qmp_read(qmp, now_ms() + qmp->timeout_ms, &message);
+	struct ovm_error *err = qmp_read(qmp, ovm_qmp_now() + qmp->timeout_ms, &message);
 
 	if (err)
 		return ovm_error_prepend(err, "waiting for QEMU's greeting");
@@ -489,7 +252,7 @@ static struct ovm_error *qmp_negotiate(struct ovm_qmp *qmp)
 		return ovm_error_format(OVM_ERROR_UNREACHABLE,
 					"%s: what answers there is not a QMP server, or the "
 					"connection is in use already",
-					qmp_name(qmp));
+					ovm_qmp_name(qmp));
 	parse_version(greeting, &qmp->version);
 	return ovm_qmp_execute(qmp, "qmp_capabilities", NULL, NULL);
 }
@@ -511,12 +274,12 @@ static struct ovm_error *socket_connect(const char *path, int *ret)
 		return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, NULL, "can't make a socket");
 	/* A full backlog answers EAGAIN: other clients are waiting in line already. */
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) && errno != EINPROGRESS)
-		return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, path,
-				       errno == EAGAIN
-					       ? "%s: other clients hold or wait for this QMP socket"
-					       : "%s: can't connect to the QMP socket; is the virtual "
-						 "machine running, and may you use it?",
-				       path);
+		return ovm_error_errno(
+			OVM_ERROR_UNREACHABLE, errno, path,
+			errno == EAGAIN ? "%s: other clients hold or wait for this QMP socket"
+					: "%s: can't connect to the QMP socket; is the virtual "
+					  "machine running, and may you use it?",
+			path);
 	*ret = ovm_take_fd(&fd);
 	return NULL;
 }

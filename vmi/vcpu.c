@@ -51,9 +51,10 @@ static struct ovm_error *contents_init(struct contents *contents, int fd)
 		return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, NULL,
 				       "can't get the size of QEMU's device state");
 	if (!st.st_size || st.st_size > MAX_STATE)
-		return ovm_error_format(OVM_ERROR_UNREACHABLE,
-					"QEMU's device state has %lld bytes; at most %d are expected",
-					(long long)st.st_size, MAX_STATE);
+		return ovm_error_format(
+			OVM_ERROR_UNREACHABLE,
+			"QEMU's device state has %lld bytes; at most %d are expected",
+			(long long)st.st_size, MAX_STATE);
 	/* QEMU has closed its copy by now, or writes no more: a private copy is not needed. */
 	void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 
@@ -92,8 +93,8 @@ static struct ovm_error *dump_notes(struct ovm_qmp *qmp, int fd)
 	err = ovm_qmp_execute(qmp, "dump-guest-memory", arguments, NULL);
 	/* A dump that was refused early leaves the descriptor behind. */
 	if (err)
-		ovm_error_free(ovm_qmp_execute(qmp, "closefd", string_argument("fdname", fd_name),
-					       NULL));
+		ovm_error_free(
+			ovm_qmp_execute(qmp, "closefd", string_argument("fdname", fd_name), NULL));
 	return err;
 }
 
@@ -166,24 +167,15 @@ static const struct capability {
 	const char *name;
 	bool state;
 } needed_capabilities[] = {
-	{"x-ignore-shared", true},
-	{"xbzrle", false},
-	{"compress", false},
-	{"zero-blocks", false},
-	{"rdma-pin-all", false},
-	{"postcopy-ram", false},
-	{"postcopy-preempt", false},
-	{"x-colo", false},
-	{"release-ram", false},
-	{"block", false},
-	{"return-path", false},
-	{"pause-before-switchover", false},
-	{"multifd", false},
-	{"zero-copy-send", false},
-	{"dirty-bitmaps", false},
-	{"background-snapshot", false},
-	{"switchover-ack", false},
-	{"mapped-ram", false},
+	{"x-ignore-shared", true},   {"xbzrle", false},
+	{"compress", false},	     {"zero-blocks", false},
+	{"rdma-pin-all", false},     {"postcopy-ram", false},
+	{"postcopy-preempt", false}, {"x-colo", false},
+	{"release-ram", false},	     {"block", false},
+	{"return-path", false},	     {"pause-before-switchover", false},
+	{"multifd", false},	     {"zero-copy-send", false},
+	{"dirty-bitmaps", false},    {"background-snapshot", false},
+	{"switchover-ack", false},   {"mapped-ram", false},
 };
 
 static const struct capability *find_capability(const char *name)
@@ -241,8 +233,9 @@ static struct ovm_error *plan_change(struct ovm_qmp *qmp, struct capability_chan
 		add_capability(change->back, name, state);
 	}
 	if (!ignores_shared)
-		return ovm_error_format(OVM_ERROR_UNREACHABLE,
-					"QEMU's \"migrate\" can't leave RAM out (no x-ignore-shared)");
+		return ovm_error_format(
+			OVM_ERROR_UNREACHABLE,
+			"QEMU's \"migrate\" can't leave RAM out (no x-ignore-shared)");
 	return NULL;
 }
 
@@ -286,14 +279,15 @@ static struct ovm_error *wait_migration(struct ovm_qmp *qmp)
 			err = ovm_qmp_sleep(qmp, POLL_MS);
 		if (!err && i == MAX_POLLS)
 			err = ovm_error_format(OVM_ERROR_UNREACHABLE,
-					       "QEMU doesn't finish saving device state (%s)", status);
+					       "QEMU doesn't finish saving device state (%s)",
+					       status);
 		if (err)
 			return err;
 	}
 	if (!strcmp(status, "completed"))
 		return NULL;
-	return ovm_error_format(OVM_ERROR_UNREACHABLE, "QEMU can't save device state: %s%s%s", status,
-				*reason ? ": " : "", reason);
+	return ovm_error_format(OVM_ERROR_UNREACHABLE, "QEMU can't save device state: %s%s%s",
+				status, *reason ? ": " : "", reason);
 }
 
 /* End a migration that is ours, so that the VM can go on. */
@@ -324,8 +318,8 @@ static struct ovm_error *migrate_to(struct ovm_qmp *qmp, int fd)
 	snprintf(uri, sizeof(uri), "fd:%s", fd_name);
 	err = ovm_qmp_execute(qmp, "migrate", string_argument("uri", uri), NULL);
 	if (err)
-		ovm_error_free(ovm_qmp_execute(qmp, "closefd", string_argument("fdname", fd_name),
-					       NULL));
+		ovm_error_free(
+			ovm_qmp_execute(qmp, "closefd", string_argument("fdname", fd_name), NULL));
 	else
 		err = wait_migration(qmp);
 	return err;
@@ -354,8 +348,9 @@ static struct ovm_error *check_migratable(struct ovm_vm *vm)
 	if (err)
 		return err;
 	if (!migration_ended(status))
-		return ovm_error_format(OVM_ERROR_UNREACHABLE,
-					"the virtual machine is being migrated: try again afterwards");
+		return ovm_error_format(
+			OVM_ERROR_UNREACHABLE,
+			"the virtual machine is being migrated: try again afterwards");
 	if (!ovm_vm_info(vm)->ram_shared)
 		return ovm_error_format(
 			OVM_ERROR_UNREACHABLE,
@@ -373,8 +368,8 @@ static struct ovm_error *migrate_devices(struct ovm_vm *vm, int fd)
 	if (!err)
 		err = plan_change(qmp, &change);
 	if (!err)
-		err = ovm_vm_note_migration(vm, json_object_to_json_string_ext(
-							change.back, JSON_C_TO_STRING_PLAIN));
+		err = ovm_vm_note_migration(
+			vm, json_object_to_json_string_ext(change.back, JSON_C_TO_STRING_PLAIN));
 	if (err)
 		return err;
 	if (json_object_array_length(change.there))

@@ -51,7 +51,7 @@ struct wanted {
 };
 
 #define WANT(name, size, count, member) {{name, size, count}, offsetof(struct raw_vcpu, member)}
-#define SKIP(name, size, count)         {{name, size, count}, SIZE_MAX}
+#define SKIP(name, size, count)		{{name, size, count}, SIZE_MAX}
 
 static const struct wanted cpu_fields[] = {
 	WANT("env.regs", 8, 16, regs),
@@ -253,7 +253,8 @@ static void collect_field(void *arg, const char *section, uint32_t instance, con
 		} else if (instance < raw->nr) {
 			memcpy((uint8_t *)&raw->vcpus[instance] + wanted->offset, data, size);
 			/* The last field of the main section: all of it was there. */
-			raw->vcpus[instance].seen |= wanted->offset == offsetof(struct raw_vcpu, ymmh);
+			raw->vcpus[instance].seen |=
+				wanted->offset == offsetof(struct raw_vcpu, ymmh);
 		}
 		return;
 	}
@@ -403,18 +404,20 @@ static struct ovm_error *check_seen(const struct raw_state *raw)
 {
 	for (size_t i = 0; i < raw->nr; i++) {
 		if (!raw->vcpus[i].seen)
-			return ovm_error_format(OVM_ERROR_CORRUPT,
-						"QEMU's device state is not understood: no state of "
-						"vCPU %zu, or in another format",
-						i);
+			return ovm_error_format(
+				OVM_ERROR_CORRUPT,
+				"QEMU's device state is not understood: no state of "
+				"vCPU %zu, or in another format",
+				i);
 		if (be16(raw->vcpus[i].fpformat))
 			return ovm_error_format(OVM_ERROR_CORRUPT,
 						"QEMU's device state is not understood: unknown "
 						"format of FPU registers");
 	}
 	if (!raw->timer_seen)
-		return ovm_error_format(OVM_ERROR_CORRUPT,
-					"QEMU's device state is not understood: no section \"timer\"");
+		return ovm_error_format(
+			OVM_ERROR_CORRUPT,
+			"QEMU's device state is not understood: no section \"timer\"");
 	return NULL;
 }
 

@@ -57,7 +57,8 @@ static void add_candidate(struct candidates *candidates, pid_t pid)
 		candidates->pids[candidates->nr++] = pid;
 }
 
-/* Count the vCPUs; one of their threads tells QEMU's process when something else made the socket. */
+/* Count the vCPUs; one of their threads tells QEMU's process when something else made the socket.
+ */
 static struct ovm_error *query_vcpus(struct ovm_vm *vm, pid_t *tid)
 {
 	_cleanup_json_ struct json_object *cpus = NULL;
@@ -205,10 +206,12 @@ static struct ovm_error *open_memory(struct ovm_vm *vm, const struct ovm_layout 
 		else
 			first = err;
 	}
-	return first ?: ovm_error_format(OVM_ERROR_UNREACHABLE,
-					 "can't find QEMU's process: none behind the socket maps the "
-					 "guest's RAM; run on the virtual machine's host, in its pid "
-					 "namespace, or name the process");
+	return first
+		       ?: ovm_error_format(
+				  OVM_ERROR_UNREACHABLE,
+				  "can't find QEMU's process: none behind the socket maps the "
+				  "guest's RAM; run on the virtual machine's host, in its pid "
+				  "namespace, or name the process");
 }
 
 static struct ovm_error *attach_memory(struct ovm_vm *vm, const struct candidates *candidates)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Virtual machines without a guest system, for tests: QEMU that starts in a fraction of a second. */
+/* Virtual machines without a guest system, for tests: QEMU that starts in a fraction of a second.
+ */
 #ifndef OVM_TESTS_UNIT_QEMU_H
 #define OVM_TESTS_UNIT_QEMU_H
 

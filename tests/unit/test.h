@@ -42,31 +42,31 @@ bool ovm_test_error(const char *file, int line, const char *expression, struct o
 }
 #endif
 
-#define OVM_TEST(suite, name)                                                                    \
-	static void suite##_##name##_body(void);                                                 \
-	__attribute__((constructor)) static void suite##_##name##_register(void)                 \
-	{                                                                                        \
-		ovm_test_register(#suite, #name, __FILE__, __LINE__, suite##_##name##_body);     \
-	}                                                                                        \
+#define OVM_TEST(suite, name)                                                                \
+	static void suite##_##name##_body(void);                                             \
+	__attribute__((constructor)) static void suite##_##name##_register(void)             \
+	{                                                                                    \
+		ovm_test_register(#suite, #name, __FILE__, __LINE__, suite##_##name##_body); \
+	}                                                                                    \
 	static void suite##_##name##_body(void)
 
-#define OVM_SKIP(...)                                                                            \
-	do {                                                                                     \
-		ovm_test_skip(__FILE__, __LINE__, __VA_ARGS__);                                  \
-		return;                                                                          \
+#define OVM_SKIP(...)                                           \
+	do {                                                    \
+		ovm_test_skip(__FILE__, __LINE__, __VA_ARGS__); \
+		return;                                         \
 	} while (0)
 
-#define OVM_FAIL(...)                                                                            \
-	do {                                                                                     \
-		ovm_test_fail(__FILE__, __LINE__, __VA_ARGS__);                                  \
-		return;                                                                          \
+#define OVM_FAIL(...)                                           \
+	do {                                                    \
+		ovm_test_fail(__FILE__, __LINE__, __VA_ARGS__); \
+		return;                                         \
 	} while (0)
 
 /* The expression must return no error. */
-#define ASSERT_OK(expression)                                                                    \
-	do {                                                                                     \
-		if (!ovm_test_ok(__FILE__, __LINE__, #expression, (expression)))                 \
-			return;                                                                  \
+#define ASSERT_OK(expression)                                                    \
+	do {                                                                     \
+		if (!ovm_test_ok(__FILE__, __LINE__, #expression, (expression))) \
+			return;                                                  \
 	} while (0)
 
 /* The expression must return an error with this code whose message holds the text (or NULL). */
@@ -77,39 +77,39 @@ bool ovm_test_error(const char *file, int line, const char *expression, struct o
 			return;                                                                  \
 	} while (0)
 
-#define ASSERT_TRUE(condition)                                                                   \
-	do {                                                                                     \
-		if (!(condition))                                                                \
-			OVM_FAIL("not true: %s", #condition);                                    \
+#define ASSERT_TRUE(condition)                                \
+	do {                                                  \
+		if (!(condition))                             \
+			OVM_FAIL("not true: %s", #condition); \
 	} while (0)
 
-#define ASSERT_FALSE(condition)                                                                  \
-	do {                                                                                     \
-		if (condition)                                                                   \
-			OVM_FAIL("not false: %s", #condition);                                   \
+#define ASSERT_FALSE(condition)                                \
+	do {                                                   \
+		if (condition)                                 \
+			OVM_FAIL("not false: %s", #condition); \
 	} while (0)
 
-#define ASSERT_EQ_U64(actual, expected)                                                          \
-	do {                                                                                     \
-		unsigned long long _actual = (unsigned long long)(actual);                       \
-		unsigned long long _expected = (unsigned long long)(expected);                   \
-		if (_actual != _expected)                                                        \
-			OVM_FAIL("%s is %llu (0x%llx), not %llu (0x%llx)", #actual, _actual,     \
-				 _actual, _expected, _expected);                                 \
+#define ASSERT_EQ_U64(actual, expected)                                                      \
+	do {                                                                                 \
+		unsigned long long _actual = (unsigned long long)(actual);                   \
+		unsigned long long _expected = (unsigned long long)(expected);               \
+		if (_actual != _expected)                                                    \
+			OVM_FAIL("%s is %llu (0x%llx), not %llu (0x%llx)", #actual, _actual, \
+				 _actual, _expected, _expected);                             \
 	} while (0)
 
-#define ASSERT_STREQ(actual, expected)                                                           \
-	do {                                                                                     \
-		const char *_actual = (actual), *_expected = (expected);                         \
-		if (!_actual || !_expected || strcmp(_actual, _expected))                        \
-			OVM_FAIL("%s is \"%s\", not \"%s\"", #actual, _actual ? _actual : "NULL",\
-				 _expected ? _expected : "NULL");                                \
+#define ASSERT_STREQ(actual, expected)                                                            \
+	do {                                                                                      \
+		const char *_actual = (actual), *_expected = (expected);                          \
+		if (!_actual || !_expected || strcmp(_actual, _expected))                         \
+			OVM_FAIL("%s is \"%s\", not \"%s\"", #actual, _actual ? _actual : "NULL", \
+				 _expected ? _expected : "NULL");                                 \
 	} while (0)
 
-#define ASSERT_MEMEQ(actual, expected, len)                                                      \
-	do {                                                                                     \
-		if (memcmp((actual), (expected), (len)))                                         \
-			OVM_FAIL("%s and %s differ", #actual, #expected);                        \
+#define ASSERT_MEMEQ(actual, expected, len)                               \
+	do {                                                              \
+		if (memcmp((actual), (expected), (len)))                  \
+			OVM_FAIL("%s and %s differ", #actual, #expected); \
 	} while (0)
 
 #endif /* OVM_TESTS_UNIT_TEST_H */

@@ -167,7 +167,8 @@ OVM_TEST(memory, sees_data_that_comes_later)
 OVM_TEST(memory, peek_gives_only_contiguous_data)
 {
 	int fd = make_file(MIB);
-	const struct ovm_ram_range ranges[] = {mapped(0, PAGE, fd, 0), mapped(PAGE, PAGE, fd, 5 * PAGE)};
+	const struct ovm_ram_range ranges[] = {mapped(0, PAGE, fd, 0),
+					       mapped(PAGE, PAGE, fd, 5 * PAGE)};
 	struct ovm_memory *memory;
 
 	put(fd, 0, "x");

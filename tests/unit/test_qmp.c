@@ -14,8 +14,8 @@
 #include "test.h"
 #include "vmi/qmp.h"
 
-#define GREETING                                                                                 \
-	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 3, \"minor\": 2, \"major\": 7}, "          \
+#define GREETING                                                                          \
+	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 3, \"minor\": 2, \"major\": 7}, " \
 	"\"package\": \"Debian\"}, \"capabilities\": []}}\r\n"
 #define OK_1 "{\"return\": {}, \"id\": 1}\r\n"
 
@@ -124,8 +124,8 @@ static struct ovm_qmp_options options_for(int fd)
 
 OVM_TEST(qmp, negotiates_and_executes)
 {
-	const char *const replies[] = {
-		GREETING, OK_1, "{\"return\": {\"running\": true}, \"id\": 2}\r\n", NULL};
+	const char *const replies[] = {GREETING, OK_1,
+				       "{\"return\": {\"running\": true}, \"id\": 2}\r\n", NULL};
 	struct server server = {.linger = true};
 	int fd = server_start(&server, replies);
 	struct ovm_qmp_options options = options_for(fd);
@@ -153,10 +153,10 @@ static void note_event(void *arg, const char *name, struct json_object *data)
 
 OVM_TEST(qmp, events_and_late_answers_come_between)
 {
-	const char *const replies[] = {
-		GREETING, "{\"event\": \"A\", \"data\": {}}\r\n" OK_1,
-		"\r\n{\"event\": \"B\"}\n{\"return\": 1, \"id\": 77}\r\n{\"return\": 2, \"id\": 2}\r\n",
-		NULL};
+	const char *const replies[] = {GREETING, "{\"event\": \"A\", \"data\": {}}\r\n" OK_1,
+				       "\r\n{\"event\": \"B\"}\n{\"return\": 1, \"id\": "
+				       "77}\r\n{\"return\": 2, \"id\": 2}\r\n",
+				       NULL};
 	struct server server = {.linger = true};
 	int fd = server_start(&server, replies);
 	struct ovm_qmp_options options = options_for(fd);
@@ -224,15 +224,16 @@ OVM_TEST(qmp, silence_says_that_another_client_may_be_there)
 	struct ovm_qmp *qmp;
 
 	options.timeout_ms = 50;
-	ASSERT_ERROR(ovm_qmp_connect(&options, &qmp), OVM_ERROR_UNREACHABLE, "one client at a time");
+	ASSERT_ERROR(ovm_qmp_connect(&options, &qmp), OVM_ERROR_UNREACHABLE,
+		     "one client at a time");
 	server_end(&server, fd);
 }
 
 OVM_TEST(qmp, answer_that_does_not_come)
 {
-	const char *const replies[] = {GREETING, OK_1, "{\"event\": \"A\"}\r\n",
-				       "{\"return\": 2, \"id\": 2}\r\n{\"return\": 3, \"id\": 3}\r\n",
-				       NULL};
+	const char *const replies[] = {
+		GREETING, OK_1, "{\"event\": \"A\"}\r\n",
+		"{\"return\": 2, \"id\": 2}\r\n{\"return\": 3, \"id\": 3}\r\n", NULL};
 	struct server server = {.linger = true};
 	int fd = server_start(&server, replies);
 	struct ovm_qmp_options options = options_for(fd);
@@ -261,7 +262,8 @@ OVM_TEST(qmp, server_that_goes_away)
 	int fd = server_start(&server, early);
 
 	options = options_for(fd);
-	ASSERT_ERROR(ovm_qmp_connect(&options, &qmp), OVM_ERROR_UNREACHABLE, "closed the connection");
+	ASSERT_ERROR(ovm_qmp_connect(&options, &qmp), OVM_ERROR_UNREACHABLE,
+		     "closed the connection");
 	server_end(&server, fd);
 	fd = server_start(&server, late);
 	options = options_for(fd);
@@ -277,9 +279,15 @@ OVM_TEST(qmp, server_that_goes_away)
 OVM_TEST(qmp, malformed_answers)
 {
 	static const char *const bad[] = {
-		"{\"return\": }\r\n",	    "garbage\r\n",		 "[1]\r\n", "\"x\"\r\n",
-		"{\"return\": 1\r\n",	    "{\"id\": 2}\r\n",		 "\xff\xfe\r\n",
-		"{\"error\": 5, \"id\": 2}\r\n", "{\"error\": {\"class\": 1}, \"id\": 2}\r\n",
+		"{\"return\": }\r\n",
+		"garbage\r\n",
+		"[1]\r\n",
+		"\"x\"\r\n",
+		"{\"return\": 1\r\n",
+		"{\"id\": 2}\r\n",
+		"\xff\xfe\r\n",
+		"{\"error\": 5, \"id\": 2}\r\n",
+		"{\"error\": {\"class\": 1}, \"id\": 2}\r\n",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

@@ -26,8 +26,9 @@ static struct ovm_error *attach(const struct test_qemu *qemu, struct ovm_vm **re
 }
 
 /* Where the words are: on each side of what may divide RAM. */
-static const uint64_t places[] = {0x1000,  0x9f000,	      MIB,     511 * MIB,	2 * GIB - 8,
-				  4 * GIB, 4 * GIB + 511 * MIB, 5 * GIB, 6 * GIB + 8};
+static const uint64_t places[] = {
+	0x1000,	 0x9f000,    MIB, 511 * MIB, 2 * GIB - 8, 4 * GIB, 4 * GIB + 511 * MIB,
+	5 * GIB, 6 * GIB + 8};
 
 static bool is_ram(uint64_t gpa, uint64_t below, uint64_t above)
 {
@@ -255,7 +256,8 @@ OVM_TEST(vm, dead_vm_is_an_error)
 	uint64_t word;
 
 	ASSERT_ERROR(ovm_vm_status(vm, &status), OVM_ERROR_UNREACHABLE, "closed the connection");
-	ASSERT_ERROR(ovm_memory_read(ovm_vm_memory(vm), MIB, &word, 8), OVM_ERROR_UNREACHABLE, NULL);
+	ASSERT_ERROR(ovm_memory_read(ovm_vm_memory(vm), MIB, &word, 8), OVM_ERROR_UNREACHABLE,
+		     NULL);
 	ovm_vm_detach(vm);
 }
 
@@ -298,9 +300,9 @@ OVM_TEST(ram_layout, parses_a_memory_map)
 	ASSERT_EQ_U64(ovm_layout_total(&layout), 0x80000000ULL + 0xc0000000ULL);
 	ovm_layout_deinit(&layout);
 	ASSERT_ERROR(ovm_layout_parse("", &layout), OVM_ERROR_UNREACHABLE, "called \"memory\"");
-	ASSERT_ERROR(ovm_layout_parse(" AS \"memory\", root: system\n  No rendered FlatView\n",
-				      &layout),
-		     OVM_ERROR_UNREACHABLE, "no RAM");
+	ASSERT_ERROR(
+		ovm_layout_parse(" AS \"memory\", root: system\n  No rendered FlatView\n", &layout),
+		OVM_ERROR_UNREACHABLE, "no RAM");
 }
 
 OVM_TEST(ram_layout, parses_host_addresses)
