@@ -217,9 +217,13 @@ struct ovm_error *ovm_attach_extractors(struct ovm *ovm)
 		.peek = guest_peek,
 		.read = guest_read,
 		.symbol = guest_symbol,
-		.btf = ovm_kernel_btf(ovm->kernel),
 	};
+	struct ovm_btf *btf;
+	struct ovm_error *err = ovm_kernel_load_btf(ovm->kernel, &btf);
 
+	if (err)
+		return err;
+	options.btf = btf;
 	return ovm_llv_create(&options, &ovm->llv);
 }
 

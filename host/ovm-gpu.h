@@ -32,6 +32,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct ovm;
 
@@ -208,6 +209,7 @@ struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *optio
 /** Version of the library, "0.1.0". */
 const char *ovm_version(void);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -307,7 +307,7 @@ static struct ovm_error *plan_shmem(const struct ovm_rec_process *process,
 				    struct ovm_pages *pages)
 {
 	_cleanup_free_ struct ovm_run *runs = NULL;
-	size_t nr;
+	size_t nr = 0;
 
 	if (shmem->nr_swapped)
 		return ovm_error_format(

@@ -306,11 +306,46 @@ static struct ovm_error *fill_timers(struct ovm_state *state)
 	return NULL;
 }
 
+/* Main counter of the HPET, through the monitor. */
+static struct ovm_error *read_hpet(struct ovm *ovm, uint64_t gpa, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char command[64];
+	unsigned int high, low;
+
+	/* Its registers are to be read in halves of 32 bits; while paused, the halves fit. */
+	snprintf(command, sizeof(command), "xp /2wx 0x%llx", (unsigned long long)gpa);
+	struct ovm_error *err = ovm_qmp_human(ovm_vm_qmp(ovm->vm), command, &text);
+
+	if (err)
+		return err;
+	const char *colon = strchr(text, ':');
+
+	*ret = 0;
+	if (colon && sscanf(colon + 1, " 0x%x 0x%x", &low, &high) == 2)
+		*ret = (uint64_t)high << 32 | low;
+	return NULL;
+}
+
 static struct ovm_error *read_clock(struct ovm *ovm, struct ovm_state *state)
 {
-	uint64_t tsc = state->vcpus->nr ? state->vcpus->vcpus[0].tsc : 0;
+	struct ovm_kernel_counters counters = {
+		.tsc = state->vcpus->nr ? state->vcpus->vcpus[0].tsc : 0,
+		.vm_clock = state->vcpus->vm_clock,
+	};
+	struct ovm_kernel_clock_info info;
+	struct ovm_error *err = ovm_kernel_clock_info(ovm->kernel, &info);
 
-	return ovm_kernel_clock(ovm->kernel, tsc, state->vcpus->vm_clock, &state->clock);
+	if (!err && info.source == OVM_CLOCK_HPET)
+		err = read_hpet(ovm, info.register_gpa, &counters.hpet);
+	if (!err)
+		err = ovm_kernel_read_clock(ovm->kernel, &counters, &state->clock);
+	if (!err && state->clock.uncertainty)
+		ovm_log(ovm, OVM_LOG_WARNING,
+			"the guest's clock source %s can't be read from outside: its clocks may be "
+			"%.1f ms ahead of what is saved",
+			info.name, (double)state->clock.uncertainty / 1e6);
+	return err;
 }
 
 struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)

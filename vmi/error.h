@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /** What kind of failure it was; the command line maps these to exit statuses. */
 enum ovm_error_code {
@@ -84,6 +85,7 @@ struct ovm_error *ovm_error_prepend(struct ovm_error *err, const char *format, .
 /** Free an error; NULL is fine. */
 void ovm_error_free(struct ovm_error *err);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
