@@ -123,6 +123,16 @@ static void expiry(struct signal_struct *signal, const struct k_itimer *timer,
 	}
 }
 
+/*
+ * A timer that sends nothing need not be queued to expire: since v6.12 the kernel only keeps the
+ * time, and works out the rest when it is asked (common_timer_get(), posix_cpu_timer_get()).
+ */
+static void silent_timer(struct ovm_rec_posix_timer __host *rec)
+{
+	if ((rec->notify & ~SIGEV_THREAD_ID) == SIGEV_NONE && rec->expires)
+		rec->armed = 1;
+}
+
 static struct ovm_rec_posix_timer __host *one(struct signal_struct *signal,
 					      const struct k_itimer *timer)
 {
@@ -141,6 +151,7 @@ static struct ovm_rec_posix_timer __host *one(struct signal_struct *signal,
 	rec->overrun = timer->it_overrun_last > INT_MAX ? INT_MAX : timer->it_overrun_last;
 	rec->interval = timer->it_interval;
 	expiry(signal, timer, rec);
+	silent_timer(rec);
 	return rec;
 }
 

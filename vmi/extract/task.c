@@ -174,6 +174,13 @@ static bool is_waiting_text(u64 address)
 		address < llv_symbol("__lock_text_end"));
 }
 
+/* Whether a call instruction ends at @address: call rel32, or call through a register. */
+static bool follows_call(u64 address)
+{
+	return llv_load_u8(address - 5) == 0xe8 ||
+	       (llv_load_u8(address - 2) == 0xff && (llv_load_u8(address - 1) & 0xf8) == 0xd0);
+}
+
 /*
  * The first return address on the stack that does not lead to the scheduler. There is no unwinding:
  * a stale word may be taken for one, so that it is good for messages only.
@@ -187,7 +194,7 @@ static u64 wait_channel(const struct task_struct *p)
 	for (unsigned int i = 0; i < WCHAN_WORDS && sp + 8 <= top; i++, sp += 8) {
 		u64 word = llv_load_u64(sp);
 
-		if (is_kernel_text(word) && !is_waiting_text(word))
+		if (is_kernel_text(word) && !is_waiting_text(word) && follows_call(word))
 			return word;
 	}
 	return 0;
