@@ -176,11 +176,11 @@ struct ovm_error *ovm_kallsyms_create(const struct ovm_kallsyms_image *image,
 				      struct ovm_kallsyms **ret)
 {
 	struct ovm_kallsyms_layout layout;
-	uint64_t position = 0;
+	struct ovm_kallsyms_search search = ovm_kallsyms_search_start();
 
 	*ret = NULL;
 	for (unsigned int i = 0; i < MAX_CANDIDATES; i++) {
-		if (!ovm_kallsyms_next_tables(image, &position, &layout))
+		if (!ovm_kallsyms_next_tables(image, &search, &layout))
 			break;
 
 		_cleanup_(cleanup_kallsyms) struct ovm_kallsyms *kallsyms = NULL;

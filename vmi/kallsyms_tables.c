@@ -20,8 +20,11 @@ enum {
 	MAX_MARKERS = OVM_KALLSYMS_MAX_SYMBOLS / OVM_KALLSYMS_PER_MARKER,
 	/* seqs_of_names, up to 4 bytes a symbol, can be between markers and token_table. */
 	MAX_MARKER_DISTANCE = 4 * OVM_KALLSYMS_MAX_SYMBOLS,
-	/* Decoys in one image that are examined closely. */
-	MAX_MARKER_RUNS = 64,
+	/* Budgets of a search, far above what any kernel takes. */
+	MAX_HITS = 4096,
+	MAX_MARKER_WORDS = 64 << 20,
+	MAX_MARKER_RUNS = 256,
+	MAX_NAMES = 64 << 20,
 };
 
 static uint16_t get_u16(const struct ovm_kallsyms_image *image, uint64_t offset)
@@ -131,14 +134,17 @@ static bool find_tokens(const struct ovm_kallsyms_image *image, uint64_t zero,
 }
 
 /* Whether the names from @names on are @nr, agree with the markers and end where those start. */
-static bool names_agree(const struct ovm_kallsyms_image *image, uint64_t names, uint32_t nr,
-			uint64_t markers)
+static bool names_agree(const struct ovm_kallsyms_image *image, struct ovm_kallsyms_search *search,
+			uint64_t names, uint32_t nr, uint64_t markers)
 {
 	uint64_t position = names;
 
 	for (uint32_t i = 0; i < nr; i++) {
 		struct ovm_kallsyms_codes codes;
 
+		if (!search->names_left)
+			return false;
+		search->names_left--;
 		if (i % OVM_KALLSYMS_PER_MARKER == 0 &&
 		    get_u32(image, markers + i / OVM_KALLSYMS_PER_MARKER * 4) != position - names)
 			return false;
@@ -165,8 +171,8 @@ static uint32_t num_syms_before(const struct ovm_kallsyms_image *image, uint64_t
 }
 
 /* Find the names that belong to a run of numbers that looks like markers. */
-static bool find_names(const struct ovm_kallsyms_image *image, uint64_t markers,
-		       uint32_t nr_markers, struct ovm_kallsyms_layout *ret)
+static bool find_names(const struct ovm_kallsyms_image *image, struct ovm_kallsyms_search *search,
+		       uint64_t markers, uint32_t nr_markers, struct ovm_kallsyms_layout *ret)
 {
 	uint64_t last = get_u32(image, markers + 4 * (nr_markers - 1));
 
@@ -181,7 +187,7 @@ static bool find_names(const struct ovm_kallsyms_image *image, uint64_t markers,
 	for (uint64_t names = highest; names >= lowest + 4; names -= 4) {
 		uint32_t nr = num_syms_before(image, names, nr_markers);
 
-		if (!nr || !names_agree(image, names, nr, markers))
+		if (!nr || !names_agree(image, search, names, nr, markers))
 			continue;
 		ret->nr = nr;
 		ret->names = names;
@@ -191,57 +197,69 @@ static bool find_names(const struct ovm_kallsyms_image *image, uint64_t markers,
 	return false;
 }
 
+/* Whether @value can be followed by @next in the markers. */
+static bool is_marker_step(uint32_t value, uint32_t next)
+{
+	return next > value && next - value >= MIN_MARKER_STEP && next - value <= MAX_MARKER_STEP;
+}
+
 /* Search backwards from token_table for ascending numbers that start with 0, then for the names. */
-static bool find_markers(const struct ovm_kallsyms_image *image, struct ovm_kallsyms_layout *ret,
-			 unsigned int *runs_left)
+static bool find_markers(const struct ovm_kallsyms_image *image, struct ovm_kallsyms_search *search,
+			 struct ovm_kallsyms_layout *ret)
 {
 	uint64_t end = ret->token_table & ~3ULL;
 	uint64_t stop = end > MAX_MARKER_DISTANCE ? end - MAX_MARKER_DISTANCE : 0;
 	uint64_t run_end = end;
 
-	for (uint64_t at = end; at >= stop + 4;) {
+	for (uint64_t at = end; at >= stop + 4 && search->marker_words_left;) {
 		at -= 4;
+		search->marker_words_left--;
 
 		uint32_t value = get_u32(image, at);
 
-		if (at + 4 < run_end) {
-			uint32_t next = get_u32(image, at + 4);
-
-			if (next < value || next - value < MIN_MARKER_STEP ||
-			    next - value > MAX_MARKER_STEP)
-				run_end = at + 4;
-		}
+		if (at + 4 < run_end && !is_marker_step(value, get_u32(image, at + 4)))
+			run_end = at + 4;
 
 		uint64_t nr = (run_end - at) / 4;
 
 		if (value || nr < MIN_MARKERS || nr > MAX_MARKERS)
 			continue;
-		if (!*runs_left)
+		if (!search->runs_left)
 			return false;
-		--*runs_left;
-		if (find_names(image, at, (uint32_t)nr, ret))
+		search->runs_left--;
+		if (find_names(image, search, at, (uint32_t)nr, ret))
 			return true;
 	}
 	return false;
 }
 
-bool ovm_kallsyms_next_tables(const struct ovm_kallsyms_image *image, uint64_t *position,
-			      struct ovm_kallsyms_layout *ret)
+struct ovm_kallsyms_search ovm_kallsyms_search_start(void)
 {
-	unsigned int runs_left = MAX_MARKER_RUNS;
+	return (struct ovm_kallsyms_search){
+		.hits_left = MAX_HITS,
+		.marker_words_left = MAX_MARKER_WORDS,
+		.runs_left = MAX_MARKER_RUNS,
+		.names_left = MAX_NAMES,
+	};
+}
 
-	while (*position < image->size) {
-		const uint8_t *hit = memmem(image->data + *position, image->size - *position,
-					    digit_tokens, sizeof(digit_tokens));
+bool ovm_kallsyms_next_tables(const struct ovm_kallsyms_image *image,
+			      struct ovm_kallsyms_search *search, struct ovm_kallsyms_layout *ret)
+{
+	for (; search->position < image->size && search->hits_left; search->hits_left--) {
+		const uint8_t *hit =
+			memmem(image->data + search->position, image->size - search->position,
+			       digit_tokens, sizeof(digit_tokens));
 
 		if (!hit)
 			return false;
-		*position = (uint64_t)(hit - image->data) + 1;
+
+		uint64_t zero = (uint64_t)(hit - image->data);
+
+		search->position = zero + 1;
 		*ret = (struct ovm_kallsyms_layout){.address = image->address};
-		if (find_tokens(image, *position - 1, ret) && find_markers(image, ret, &runs_left))
+		if (find_tokens(image, zero, ret) && find_markers(image, search, ret))
 			return true;
-		if (!runs_left)
-			return false;
 	}
 	return false;
 }

@@ -27,13 +27,24 @@ struct ovm_kallsyms_codes {
 bool ovm_kallsyms_take_name(const struct ovm_kallsyms_image *image, uint64_t *position,
 			    uint64_t end, struct ovm_kallsyms_codes *ret);
 
+/** Where a search is, and how much work it may still do: a hostile image can be all decoys. */
+struct ovm_kallsyms_search {
+	/** Offset in the image from where to go on. */
+	uint64_t position;
+	/** Digits, markers and names that may still be looked at. */
+	uint64_t hits_left, marker_words_left, runs_left, names_left;
+};
+
+/** Begin a search. */
+struct ovm_kallsyms_search ovm_kallsyms_search_start(void);
+
 /**
- * Find the next set of tokens and names at or behind *@position, and advance that.
+ * Find the next set of tokens and names.
  *
  * Fills in all of @ret but encoding, offsets and relative_base. False when there is none.
  */
-bool ovm_kallsyms_next_tables(const struct ovm_kallsyms_image *image, uint64_t *position,
-			      struct ovm_kallsyms_layout *ret);
+bool ovm_kallsyms_next_tables(const struct ovm_kallsyms_image *image,
+			      struct ovm_kallsyms_search *search, struct ovm_kallsyms_layout *ret);
 
 /**
  * Find the addresses of the symbols, given that number @text of them is _text.

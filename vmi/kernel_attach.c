@@ -14,11 +14,15 @@
 enum {
 	/* CR4 bit: page tables have 5 levels. */
 	CR4_LA57 = 1 << 12,
-	/* Images that turned out to be none before giving up: guests can make up any number. */
+	/* Page tables, and images that turn out to be none: a guest can make up any number. */
+	MAX_TABLES = 256,
 	MAX_REJECTED = 16,
 	/* Read-only data smaller than this can't hold kallsyms. */
 	MIN_RODATA = 64 << 10,
 };
+
+/* Bytes of images that are searched at most, for the same reason. */
+static const uint64_t max_searched = 1ULL << 30;
 
 /* With page table isolation the user's half of a pair of top tables has this bit set. */
 static const uint64_t pti_user_bit = 1ULL << 12;
@@ -32,6 +36,8 @@ struct attach {
 		uint64_t start, phys_base;
 	} rejected[MAX_REJECTED];
 	size_t nr_rejected;
+	unsigned int tables_left;
+	uint64_t bytes_left;
 	/* Why the most promising candidate failed. */
 	struct ovm_error *err;
 	bool err_from_image;
@@ -67,13 +73,18 @@ static bool was_rejected(const struct attach *attach)
 }
 
 /* Look for kallsyms in [@address, @address + @size) of the image. */
-static struct ovm_error *search_symbols(struct ovm_kernel *kernel, const struct ovm_image_map *map,
+static struct ovm_error *search_symbols(struct attach *attach, struct ovm_kernel *kernel,
 					uint64_t address, uint64_t size)
 {
+	const struct ovm_image_map *map = &attach->map;
 	_cleanup_free_ uint8_t *data = NULL;
 
 	if (size > OVM_KERNEL_MAX_IMAGE)
 		size = OVM_KERNEL_MAX_IMAGE;
+	if (size > attach->bytes_left)
+		return ovm_error_format(OVM_ERROR_BUDGET,
+					"too much looks like a kernel image and is none");
+	attach->bytes_left -= size;
 	data = malloc(size);
 	if (!data)
 		return ovm_error_no_memory();
@@ -91,8 +102,9 @@ static struct ovm_error *search_symbols(struct ovm_kernel *kernel, const struct 
 }
 
 /* kallsyms are read-only data; where the kernel doesn't protect that, they are anywhere. */
-static struct ovm_error *load_symbols(struct ovm_kernel *kernel, const struct ovm_image_map *map)
+static struct ovm_error *load_symbols(struct attach *attach, struct ovm_kernel *kernel)
 {
+	const struct ovm_image_map *map = &attach->map;
 	struct ovm_error *err;
 
 	for (size_t i = 0; i < map->nr; i++) {
@@ -100,12 +112,12 @@ static struct ovm_error *load_symbols(struct ovm_kernel *kernel, const struct ov
 
 		if (run->writable || !run->no_execute || run->size < MIN_RODATA)
 			continue;
-		err = search_symbols(kernel, map, run->address, run->size);
+		err = search_symbols(attach, kernel, run->address, run->size);
 		if (!err || err->code != OVM_ERROR_NOT_FOUND)
 			return err;
 		ovm_error_free(err);
 	}
-	return search_symbols(kernel, map, map->start, map->end - map->start);
+	return search_symbols(attach, kernel, map->start, map->end - map->start);
 }
 
 static struct ovm_error *kernel_create(const struct ovm_memory *memory, struct ovm_kernel **ret)
@@ -143,7 +155,7 @@ static struct ovm_error *identify(struct attach *attach)
 	struct ovm_error *err = kernel_create(attach->memory, &kernel);
 
 	if (!err)
-		err = load_symbols(kernel, &attach->map);
+		err = load_symbols(attach, kernel);
 	if (!err)
 		err = ovm_kernel_verify(kernel, &attach->map);
 	if (err)
@@ -159,6 +171,10 @@ static struct ovm_error *identify(struct attach *attach)
 /* Try a page table; @inside is an address that the image must hold, unless 0. */
 static bool try_table(struct attach *attach, uint64_t pgd_gpa, unsigned int levels, uint64_t inside)
 {
+	if (!attach->tables_left)
+		return false;
+	attach->tables_left--;
+
 	struct ovm_error *err = ovm_image_map(attach->memory, pgd_gpa, levels, &attach->map);
 
 	if (err) {
@@ -244,6 +260,8 @@ struct ovm_error *ovm_kernel_attach(const struct ovm_memory *memory,
 		return ovm_error_no_memory();
 	attach->memory = memory;
 	attach->options = options;
+	attach->tables_left = MAX_TABLES;
+	attach->bytes_left = max_searched;
 	for (size_t i = 0; i < options->nr_hints; i++) {
 		if (options->hints[i].cr3 && try_hint(attach, &options->hints[i]))
 			break;

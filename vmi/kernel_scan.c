@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -24,6 +25,9 @@ struct scan {
 	void *arg;
 	unsigned int notes;
 	bool done;
+	/* Of the process whose memory is scanned, or -1. */
+	int pagemap;
+	bool present[BATCH_PAGES];
 	uint8_t heads[BATCH_PAGES][OVM_VMCOREINFO_HEADER];
 	struct ovm_memory_read reads[BATCH_PAGES];
 };
@@ -62,11 +66,38 @@ static void visit_note(struct scan *scan, uint64_t gpa)
 	scan->done = ++scan->notes == MAX_NOTES || !scan->fn(scan->arg, &info);
 }
 
-static struct ovm_error *scan_pages(struct scan *scan, uint64_t gpa, size_t nr)
+/*
+ * Tell which of the pages another process has at all: reading one that it never touched would map
+ * it there. An entry of pagemap has bit 63 or 62 set for a page in memory or swap
+ * (Documentation/admin-guide/mm/pagemap.rst).
+ */
+static void find_present(struct scan *scan, const struct ovm_ram_range *range, uint64_t offset,
+			 size_t nr)
 {
+	uint64_t entries[BATCH_PAGES];
+	off_t at = (off_t)((range->vmm_address + offset) / OVM_PAGE_SIZE * sizeof(entries[0]));
+	ssize_t wanted = (ssize_t)(nr * sizeof(entries[0]));
+
+	memset(scan->present, true, nr);
+	if (scan->pagemap < 0 || pread(scan->pagemap, entries, (size_t)wanted, at) != wanted)
+		return;
 	for (size_t i = 0; i < nr; i++)
-		scan->reads[i] = (struct ovm_memory_read){gpa + i * OVM_PAGE_SIZE, scan->heads[i],
-							  OVM_VMCOREINFO_HEADER};
+		scan->present[i] = entries[i] >> 62;
+}
+
+static struct ovm_error *scan_pages(struct scan *scan, const struct ovm_ram_range *range,
+				    uint64_t offset, size_t nr_pages)
+{
+	size_t nr = 0;
+
+	find_present(scan, range, offset, nr_pages);
+	for (size_t i = 0; i < nr_pages; i++) {
+		if (scan->present[i])
+			scan->reads[nr] =
+				(struct ovm_memory_read){range->gpa + offset + i * OVM_PAGE_SIZE,
+							 scan->heads[nr], OVM_VMCOREINFO_HEADER};
+		nr += scan->present[i];
+	}
 
 	struct ovm_error *err = ovm_memory_read_batch(scan->memory, scan->reads, nr);
 
@@ -80,7 +111,14 @@ static struct ovm_error *scan_pages(struct scan *scan, uint64_t gpa, size_t nr)
 static struct ovm_error *scan_range(struct scan *scan, const struct ovm_ram_range *range)
 {
 	const uint64_t step = BATCH_PAGES * OVM_PAGE_SIZE;
+	_cleanup_close_ int pagemap = -1;
+	char path[64];
 
+	if (range->kind == OVM_RAM_PROCESS) {
+		snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)range->vmm_pid);
+		pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	scan->pagemap = pagemap;
 	for (uint64_t offset = 0; !scan->done;) {
 		offset = skip_hole(range, offset);
 		if (offset >= range->size)
@@ -88,7 +126,7 @@ static struct ovm_error *scan_range(struct scan *scan, const struct ovm_ram_rang
 
 		uint64_t left = range->size - offset;
 		size_t nr = (left < step ? left : step) / OVM_PAGE_SIZE;
-		struct ovm_error *err = scan_pages(scan, range->gpa + offset, nr);
+		struct ovm_error *err = scan_pages(scan, range, offset, nr);
 
 		if (err)
 			return err;
