@@ -11,8 +11,9 @@
  * Linux (arch/x86/include/asm/pgtable*.h) keeps pages in entries that are not
  * present as well: with bit 8 set (PROT_NONE, NUMA hints), and large ones that
  * are being split, with bit 7 set.  In every entry that is not present and not
- * zero it stores the address bits inverted (pgtable-invert.h, since v4.18),
- * against speculative reads through them.
+ * zero it stores the bits of the page's address inverted (pgtable-invert.h,
+ * since v4.18), against speculative reads through them; the bits below the
+ * alignment of a large page stay clear.
  */
 #ifndef OVM_VMI_PAGETABLE_H
 #define OVM_VMI_PAGETABLE_H
@@ -86,11 +87,11 @@ static inline enum ovm_pte_kind ovm_pte_decode(uint64_t entry, unsigned int leve
 		return OVM_PTE_NONE;
 	if (level == 1 || large) {
 		uint64_t offset_mask = (1ULL << ovm_pagetable_shift(level)) - 1;
+		/* Bit 12 of a large page is its PAT bit. */
+		uint64_t reserved = OVM_PTE_ADDRESS_MASK & offset_mask & ~OVM_PAGE_SIZE;
 
 		*address = bits & ~offset_mask;
-		/* Bit 12 of a large page is its PAT bit. */
-		return bits & offset_mask & ~(level > 1 ? OVM_PAGE_SIZE : 0) ? OVM_PTE_BAD
-									     : OVM_PTE_PAGE;
+		return entry & reserved ? OVM_PTE_BAD : OVM_PTE_PAGE;
 	}
 	*address = bits;
 	return present && !(entry & OVM_PTE_PAGE_SIZE) ? OVM_PTE_TABLE : OVM_PTE_BAD;
