@@ -128,6 +128,13 @@ void workload_start(int argc, char **argv, void (*prepare)(void))
 	close_others();
 }
 
+void workload_chroot(void)
+{
+	CHECK_CALL(!chroot(directory) && !chdir("/"));
+	directory[0] = 0;
+	strcpy(go_path, "/go");
+}
+
 const char *workload_path(const char *what)
 {
 	static char path[PATH_MAX];

@@ -29,6 +29,9 @@
  */
 void workload_start(int argc, char **argv, void (*prepare)(void));
 
+/** Make DIR the root directory; go and result are there. */
+void workload_chroot(void);
+
 /** DIR/NAME.@what, in a static buffer that the next call overwrites. */
 const char *workload_path(const char *what);
 

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * @property: an open socket is refused, by number and kind
+ * @expect: refused fd 40; socket
+ */
+#include "workload.h"
+
+#include <sys/socket.h>
+
+int main(int argc, char **argv)
+{
+	char text[6] = "";
+	int ends[2];
+
+	workload_start(argc, argv, NULL);
+	CHECK_CALL(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	CHECK_CALL(dup2(ends[0], 40) == 40 && !close(ends[0]) && write(ends[1], "bytes", 5) == 5);
+	workload_ready();
+	workload_wait();
+	CHECK(read(40, text, 5) == 5 && !strcmp(text, "bytes"), "the socket held \"%s\"", text);
+	workload_pass();
+}
