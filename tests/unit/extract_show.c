@@ -486,7 +486,8 @@ static struct ovm_error *extract_list(struct ovm *ovm, struct ovm_llv_arena *are
 				      struct json_object *o)
 {
 	struct ovm_extract_ps_args args = {0};
-	struct ovm_error *err = ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_ps, &args, arena);
+	struct ovm_error *err = ovm_llv_run(ovm->llv, "ovm_extract_ps",
+					    OVM_LLV_ENTRY(ovm_extract_ps), &args, NULL, arena);
 	struct json_object *array = json_object_new_array();
 
 	for (const struct ovm_rec_ps *ps = args.list; !err && ps; ps = ps->next) {
@@ -517,7 +518,8 @@ static struct ovm_error *extract_one(struct ovm *ovm, struct ovm_llv_arena *aren
 	struct ovm_extract_process_args second = {.pid = pid};
 	uint64_t start = ovm_now_us();
 	struct ovm_error *err =
-		ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_quiescence, &first, arena);
+		ovm_llv_run(ovm->llv, "ovm_extract_quiescence",
+			    OVM_LLV_ENTRY(ovm_extract_quiescence), &first, NULL, arena);
 
 	if (err)
 		return err;
@@ -525,7 +527,8 @@ static struct ovm_error *extract_one(struct ovm *ovm, struct ovm_llv_arena *aren
 	json_object_object_add(o, "found", json_object_new_boolean(q.found));
 	json_object_object_add(o, "locks", show_locks(q.locks));
 	start = ovm_now_us();
-	err = ovm_extract(ovm, (ovm_llv_entry *)ovm_extract_process, &second, arena);
+	err = ovm_llv_run(ovm->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
+			  &second, NULL, arena);
 	if (err)
 		return err;
 	json_object_object_add(o, "process_us", json_object_new_uint64(ovm_now_us() - start));
