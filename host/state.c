@@ -188,7 +188,7 @@ static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *sta
 		memcpy(out, vcpu->xsave, OVM_XSAVE_BYTES);
 		return NULL;
 	}
-	return ovm_error_prepend(ovm_xsave_expand(thread, out, OVM_XSAVE_BYTES), "thread %d",
+	return ovm_error_prepend(ovm_xsave_expand(thread, &state->xsave_layout, out), "thread %d",
 				 thread->tid);
 }
 
@@ -368,6 +368,7 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 		ret->process = args.process;
 		err = ovm_kernel_translate(ovm->kernel, ret->process->mm.pgd, &ret->pgd);
 	}
+	ovm_xsave_layout_read(ovm->kernel, &ret->xsave_layout);
 	if (!err)
 		err = fill_threads(ovm, ret);
 	if (!err)

@@ -25,6 +25,7 @@ struct ovm_state {
 	size_t nr_threads;
 	/* XSAVE areas of the threads, one behind the other. */
 	uint8_t *xsave;
+	struct ovm_xsave_layout xsave_layout;
 	struct ovm_image_posix_timer *posix_timers;
 	size_t nr_posix_timers;
 	struct ovm_image_timer real, virt, prof;
