@@ -88,7 +88,7 @@ struct ovm_llv_budget {
 
 /**
  * Run an entry point, made with LLV_ENTRY(), on @arg. Records go to @arena, those of a run that
- * fails too. @name is for messages.
+ * fails too. @name is for messages. Takes up to 4 MiB of the calling thread's stack.
  *
  * Errors: OVM_ERROR_FAULT, OVM_ERROR_BUDGET, OVM_ERROR_KERNEL (something was used that the guest's
  * kernel doesn't have), OVM_ERROR_CORRUPT, and what the extractor itself fails with; with the guest

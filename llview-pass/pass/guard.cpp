@@ -155,17 +155,21 @@ static std::optional<uint64_t> sizeOf(const Value *Object, const DataLayout &DL)
 	return std::nullopt;
 }
 
-// Whether only indices of arrays, which guardIndices() checks, lead from the object to @Ptr.
-static bool isIndexed(const Value *Ptr, const DataLayout &DL)
+// Whether members and indices of arrays, which guardIndices() checks, lead from the object to
+// @Ptr, each within what the one before it leads to.
+static bool isIndexed(const Value *Ptr, uint64_t Bytes, const DataLayout &DL)
 {
 	while (auto *G = dyn_cast<GEPOperator>(Ptr)) {
 		auto *First = dyn_cast<ConstantInt>(G->idx_begin()->get());
 
-		if (!First || !First->isZero())
+		if (!First || !First->isZero() ||
+		    DL.getTypeAllocSize(G->getResultElementType()) < Bytes)
 			return false;
+		Bytes = DL.getTypeAllocSize(G->getSourceElementType());
 		Ptr = G->getPointerOperand();
 	}
-	return sizeOf(Ptr, DL).has_value();
+	std::optional<uint64_t> Size = sizeOf(Ptr, DL);
+	return Size && *Size >= Bytes;
 }
 
 // Bounds of a local variable or constant, where indices alone don't keep them.
@@ -181,7 +185,7 @@ void Guards::guardObject(Instruction &At, Value *Ptr, uint64_t Bytes)
 			Diag.error(At, "access out of bounds");
 		return;
 	}
-	if (isIndexed(Ptr, DL))
+	if (isIndexed(Ptr, Bytes, DL))
 		return;
 	SmallVector<const Value *, 4> Objects;
 	getUnderlyingObjects(Ptr, Objects, nullptr, 0);

@@ -20,6 +20,8 @@ struct LLViewPass : PassInfoMixin<LLViewPass> {
 
 		if (!M.getNamedMetadata("llvm.dbg.cu"))
 			report_fatal_error("llview: debug information is needed (-g)", false);
+		// Headers' assembler outside of functions is the kernel's own business.
+		M.setModuleInlineAsm("");
 		llview::Relocations Rel(M, RT, Diag);
 		llview::prepare(M, MAM, Diag);
 		if (Diag.failed())

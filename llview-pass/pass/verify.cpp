@@ -30,6 +30,8 @@ class Verifier
 	void check(Instruction &I);
 	void checkAddress(Instruction &I, const Value *Ptr, bool Store);
 	void checkStored(Instruction &I, const Value *V);
+	void checkPunned(Instruction &I, const Value *Ptr, const Value *V);
+	void checkTransfer(Instruction &I, const MemIntrinsic &M);
 	void checkCall(CallBase &C);
 	void checkIntrinsic(IntrinsicInst &I);
 	void checkGuest(Instruction &I, const Value *V, const Twine &What);
@@ -64,15 +66,96 @@ void Verifier::checkAddress(Instruction &I, const Value *Ptr, bool Store)
 	}
 }
 
-// A plain pointer that is read back counts as the guest's.
+// A plain pointer that is read back counts as the guest's; a __host one may be used after its
+// variable has gone.
 void Verifier::checkStored(Instruction &I, const Value *V)
 {
+	if (holdsHostPointer(V->getType()) && isa<AllocaInst>(baseOf(V)))
+		Diag.error(I, "the address of a local variable can't be kept in memory");
 	if (!isGuestPointer(V->getType()))
 		return;
 	Origin O = Prov.of(V);
 	if (O == Origin::Host || O == Origin::Mixed)
 		Diag.error(I,
 			   "the address of a local variable or constant can't be kept in memory");
+}
+
+// Whether a __host pointer lies in part of the bytes of an object of this type.
+bool overlapsHostPointer(Type *T, uint64_t Offset, uint64_t Bytes, const DataLayout &DL)
+{
+	if (!holdsHostPointer(T) || Offset >= DL.getTypeAllocSize(T) || !Bytes)
+		return false;
+	if (auto *S = dyn_cast<StructType>(T)) {
+		const StructLayout *Layout = DL.getStructLayout(S);
+
+		for (unsigned I = 0; I < S->getNumElements(); I++) {
+			uint64_t Start = Layout->getElementOffset(I);
+			uint64_t Skipped = Start < Offset ? 0 : Start - Offset;
+
+			if (Skipped < Bytes &&
+			    overlapsHostPointer(S->getElementType(I),
+						Start < Offset ? Offset - Start : 0,
+						Bytes - Skipped, DL))
+				return true;
+		}
+		return false;
+	}
+	if (auto *A = dyn_cast<ArrayType>(T)) {
+		uint64_t Size = DL.getTypeAllocSize(A->getElementType());
+		uint64_t Within = Offset % Size;
+
+		return Within + Bytes > Size ||
+		       overlapsHostPointer(A->getElementType(), Within, Bytes, DL);
+	}
+	return true;
+}
+
+// A number that is written where a variable has a __host pointer would be read back as one.
+void Verifier::checkPunned(Instruction &I, const Value *Ptr, const Value *V)
+{
+	const DataLayout &DL = F.getParent()->getDataLayout();
+	auto *A = dyn_cast<AllocaInst>(baseOf(Ptr));
+	auto *C = dyn_cast<Constant>(V);
+
+	if (!A || !holdsHostPointer(A->getAllocatedType()) || holdsHostPointer(V->getType()) ||
+	    (C && C->isNullValue()))
+		return;
+	APInt Offset(64, 0);
+	bool Plain;
+	if (Ptr->stripAndAccumulateConstantOffsets(DL, Offset, true) == A) {
+		Plain = !overlapsHostPointer(A->getAllocatedType(), Offset.getZExtValue(),
+					     DL.getTypeStoreSize(V->getType()), DL);
+	} else {
+		auto *G = dyn_cast<GEPOperator>(Ptr);
+
+		Plain = G && G->getPointerOperand() == A &&
+			G->getSourceElementType() == A->getAllocatedType() &&
+			G->getResultElementType() == V->getType();
+	}
+	if (!Plain)
+		Diag.error(I, "a __host pointer can't be made of a number");
+}
+
+void Verifier::checkTransfer(Instruction &I, const MemIntrinsic &M)
+{
+	auto *A = dyn_cast<AllocaInst>(baseOf(M.getRawDest()));
+
+	if (!A || !holdsHostPointer(A->getAllocatedType()))
+		return;
+	if (auto *Set = dyn_cast<MemSetInst>(&M)) {
+		auto *C = dyn_cast<Constant>(Set->getValue());
+
+		if (!C || !C->isNullValue())
+			Diag.error(I, "a __host pointer can't be made of a number");
+		return;
+	}
+	const Value *Source = cast<MemTransferInst>(M).getRawSource();
+	auto *From = dyn_cast<AllocaInst>(baseOf(Source));
+	auto *G = dyn_cast<GlobalVariable>(baseOf(Source));
+	if (Source->getType()->getPointerAddressSpace() == HostAS || G ||
+	    (From && From->getAllocatedType() == A->getAllocatedType()))
+		return;
+	Diag.error(I, "a __host pointer can't be copied from a variable of another type");
 }
 
 void Verifier::checkGuest(Instruction &I, const Value *V, const Twine &What)
@@ -90,6 +173,7 @@ void Verifier::checkIntrinsic(IntrinsicInst &I)
 {
 	if (auto *M = dyn_cast<MemIntrinsic>(&I)) {
 		checkAddress(I, M->getRawDest(), true);
+		checkTransfer(I, *M);
 		if (auto *T = dyn_cast<MemTransferInst>(M)) {
 			checkAddress(I, T->getRawSource(), false);
 			if (T->getDestAddressSpace() == HostAS &&
@@ -216,8 +300,13 @@ void Verifier::check(Instruction &I)
 	} else if (auto *S = dyn_cast<StoreInst>(&I)) {
 		checkAddress(I, S->getPointerOperand(), true);
 		checkStored(I, S->getValueOperand());
+		checkPunned(I, S->getPointerOperand(), S->getValueOperand());
 	} else if (isa<AtomicRMWInst>(I) || isa<AtomicCmpXchgInst>(I)) {
 		Diag.error(I, "guest memory can't be written");
+	} else if (auto *P = dyn_cast<PHINode>(&I)) {
+		for (const Value *In : P->incoming_values())
+			if (isa<UndefValue>(In) && holdsHostPointer(I.getType()))
+				Diag.error(I, "a __host pointer may be used before it is set");
 	} else if (auto *C = dyn_cast<CallBase>(&I)) {
 		checkCall(*C);
 	} else if (auto *R = dyn_cast<ReturnInst>(&I)) {

@@ -57,6 +57,25 @@ LLV_ENTRY(local, struct record, r)
 // CHECK: call void @ovm_llv_rt_trap(
 // CHECK: ret void
 
+// An index within a type is no index within a variable that is smaller.
+struct large {
+	u32 pad, table[64];
+};
+
+LLV_ENTRY(smaller, struct record, r)
+{
+	u32 local[4] = {1, 2, 3, 4};
+
+	r->value = ((struct large *)local)->table[init_task.pid];
+	r->table[0] = local[init_task.tgid & 3];
+}
+// CHECK-LABEL: define hidden void @smaller(
+// CHECK: icmp ugt i64 {{.*}}, 63
+// CHECK: call void @ovm_llv_rt_trap(
+// CHECK: icmp ugt i64 {{.*}}, 12
+// CHECK: call void @ovm_llv_rt_trap(
+// CHECK: ret void
+
 LLV_ENTRY(never, struct record, r)
 {
 	switch (init_task.pid & 3) {
