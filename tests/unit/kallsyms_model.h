@@ -6,9 +6,9 @@
 #include "vmi/kallsyms.h"
 
 enum {
-	MODEL_NR = 3000,
+	MODEL_NR = 1200,
 	MODEL_PER_CPU = 50,
-	MODEL_BYTES = 1 << 20,
+	MODEL_BYTES = 1 << 18,
 	/* Number of the symbol whose name takes two bytes to tell its length. */
 	MODEL_LONG = 777,
 };
