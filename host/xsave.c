@@ -56,6 +56,52 @@ static const struct component components[OVM_XSAVE_NR_COMPONENTS] = {
 	[XSTATE_TILEDATA] = {8192, OVM_XSAVE_TILEDATA, true},
 };
 
+/* Components that belong to the kernel, or hold nothing that a thread could tell. */
+static const uint64_t kernels_own = 1u << 8 | 1u << 12 | 1u << 13 | 1u << 15 | 1u << 16;
+
+struct ovm_xsave_component ovm_xsave_component(unsigned int nr)
+{
+	if (nr > XSTATE_PKRU || !components[nr].offset)
+		return (struct ovm_xsave_component){0};
+	return (struct ovm_xsave_component){components[nr].offset, components[nr].size};
+}
+
+int ovm_xsave_unsupported(uint64_t xstate_bv)
+{
+	for (unsigned int i = XSTATE_FIRST_EXTENDED; i < 64; i++)
+		if ((xstate_bv & ~kernels_own) >> i & 1 && !ovm_xsave_component(i).size)
+			return (int)i;
+	return -1;
+}
+
+const char *ovm_xsave_name(unsigned int nr)
+{
+	static const char *const names[] = {
+		"x87 state",
+		"SSE state",
+		"AVX state",
+		"MPX bounds",
+		"MPX configuration",
+		"AVX-512 masks",
+		"AVX-512 state",
+		"AVX-512 state",
+		"processor trace",
+		"protection keys",
+		"a PASID (ENQCMD)",
+		"a shadow stack",
+		"kernel shadow stacks",
+		"hardware duty cycling",
+		"user interrupts",
+		"last branch records",
+		"hardware P-states",
+		"AMX tile registers",
+		"AMX tile registers",
+		"APX registers",
+	};
+
+	return nr < sizeof(names) / sizeof(names[0]) ? names[nr] : "an unknown state component";
+}
+
 static uint64_t load_u64(const uint8_t *p)
 {
 	uint64_t value;
@@ -173,9 +219,12 @@ struct ovm_error *ovm_xsave_expand(const struct ovm_rec_thread *thread,
 
 	if (extended)
 		xstate_bv = load_u64(fpstate->data + OVM_XSAVE_HEADER);
-	if (xstate_bv >> XSTATE_TILEDATA & 1)
+	int unsupported = ovm_xsave_unsupported(xstate_bv);
+
+	if (unsupported >= 0)
 		return ovm_error_format(OVM_ERROR_NOT_DUMPABLE,
-					"it uses AMX tile registers, which images can't hold");
+					"it uses %s (state component %d), which images can't hold",
+					ovm_xsave_name((unsigned int)unsupported), unsupported);
 	copy_legacy(fpstate->data, xstate_bv, out);
 	if (extended) {
 		struct ovm_error *err = copy_extended(fpstate, layout, xstate_bv, out);

@@ -35,6 +35,23 @@ struct ovm_xsave_layout {
 /** Ask the guest's kernel for its layout; what it doesn't say is as on Intel processors. */
 void ovm_xsave_layout_read(struct ovm_kernel *kernel, struct ovm_xsave_layout *ret);
 
+/** A component beyond the legacy area that images have, in the standard form; bytes. */
+struct ovm_xsave_component {
+	uint32_t offset, size;
+};
+
+/** The component with number @nr; its size is 0 if images don't have it. */
+struct ovm_xsave_component ovm_xsave_component(unsigned int nr);
+
+/**
+ * The lowest component in use (by XSTATE_BV) that images can't hold, or -1. What only the kernel
+ * uses doesn't count.
+ */
+int ovm_xsave_unsupported(uint64_t xstate_bv);
+
+/** What a component is: "AMX tiles"; never NULL. */
+const char *ovm_xsave_name(unsigned int nr);
+
 /**
  * Expand the state that the kernel saved for a thread into the standard form with the offsets of
  * vmi/vcpu.h, of which @out has OVM_XSAVE_BYTES. Components in their initial state are filled in

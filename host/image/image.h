@@ -85,6 +85,8 @@ struct ovm_image_set {
 	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
 	uint64_t clock_monotonic, clock_boottime;
 	struct ovm_image_stats stats;
+	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown. */
+	uint32_t nr_cpus;
 	/** Receives what is lost though the process can be restored; may be NULL. */
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;

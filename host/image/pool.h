@@ -21,6 +21,6 @@ char *ovm_image_string(struct ovm_image_pool *pool, const void *bytes, size_t le
 void ovm_image_pool_deinit(struct ovm_image_pool *pool);
 
 #define ovm_image_new(pool, type) ((type *)ovm_image_alloc((pool), 1, sizeof(type)))
-#define _cleanup_pool_ __attribute__((cleanup(ovm_image_pool_deinit)))
+#define _cleanup_pool_		  __attribute__((cleanup(ovm_image_pool_deinit)))
 
 #endif /* OVM_HOST_IMAGE_POOL_H */

@@ -14,7 +14,7 @@ static const uint32_t head_magic[] = {
 	[OVM_IMAGE_HEAD_SERVICE] = 0x55105940,
 };
 
-#define PLAIN(name, number) {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 0}
+#define PLAIN(name, number)    {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 0}
 #define NUMBERED(name, number) {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 1}
 
 static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Finding out what can't be represented; see docs/images.md for what and why. */
+#ifndef OVM_HOST_IMAGE_CHECK_H
+#define OVM_HOST_IMAGE_CHECK_H
+
+#include "image.h"
+#include "report.h"
+
+/** As ovm_image_check(), without warnings. */
+struct ovm_error *ovm_image_refuse(const struct ovm_image_set *set);
+
+void ovm_image_check_process(struct ovm_image_report *report, const struct ovm_image_process *p);
+void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_image_process *p);
+void ovm_image_check_timers(struct ovm_image_report *report, const struct ovm_image_process *p);
+void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p);
+void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p);
+
+/**
+ * Why a file can't be opened by its path when restoring: a phrase such as "is deleted", or NULL.
+ */
+const char *ovm_image_path_problem(const struct ovm_rec_file *file);
+
+/** Whether @tid is a thread of the process. */
+bool ovm_image_has_thread(const struct ovm_image_process *process, int32_t tid);
+
+#endif /* OVM_HOST_IMAGE_CHECK_H */

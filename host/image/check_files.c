@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files that can't be represented.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "file_table.h"
+
+enum {
+	PATH_LEN_MAX = 4095,
+	/* "memfd:" and what memfd_create(2) takes. */
+	MEMFD_NAME_MAX = 6 + 249,
+	NR_SEALS = 5,
+	/* fcntl(2), F_SETOWN_EX: kinds of owners. */
+	OWNER_PGRP = 2,
+	MEM_MAJOR = 1,
+};
+
+static const char *const kinds[] = {
+	[OVM_REC_FILE_REGULAR] = "file",
+	[OVM_REC_FILE_DIRECTORY] = "directory",
+	[OVM_REC_FILE_CHRDEV_MEM] = "memory device",
+	[OVM_REC_FILE_MEMFD] = "memfd",
+	[OVM_REC_FILE_SHMEM_ANON] = "shared memory",
+	[OVM_REC_FILE_SYSV_SHM] = "System V shared memory",
+	[OVM_REC_FILE_HUGETLB_ANON] = "huge pages",
+	[OVM_REC_FILE_PIPE] = "pipe",
+	[OVM_REC_FILE_FIFO] = "FIFO",
+	[OVM_REC_FILE_SOCKET] = "socket",
+	[OVM_REC_FILE_TTY] = "terminal",
+	[OVM_REC_FILE_CHRDEV] = "character device",
+	[OVM_REC_FILE_BLKDEV] = "block device",
+	[OVM_REC_FILE_ANON_INODE] = "anonymous inode",
+	[OVM_REC_FILE_NAMESPACE] = "namespace",
+	[OVM_REC_FILE_OTHER] = "file of an unknown kind",
+	[OVM_REC_FILE_MEMFD_HUGETLB] = "memfd of huge pages",
+};
+
+static const char *kind_name(const struct ovm_rec_file *file)
+{
+	if (file->kind < 1 || file->kind >= sizeof(kinds) / sizeof(kinds[0]) || !kinds[file->kind])
+		return kinds[OVM_REC_FILE_OTHER];
+	return kinds[file->kind];
+}
+
+static const char *name_problem(const struct ovm_rec_file *file)
+{
+	const struct ovm_rec_bytes *path = &file->path;
+
+	if (!path->len || path->data[0] != '/')
+		return "has no known path";
+	if (path->len > PATH_LEN_MAX || memchr(path->data, '\0', path->len))
+		return "has a path that can't be opened";
+	return NULL;
+}
+
+const char *ovm_image_path_problem(const struct ovm_rec_file *file)
+{
+	if (file->unlinked)
+		return "is deleted (an old version of it, if the name is in use again): restart "
+		       "what holds it";
+	if (!file->reachable)
+		return "is on a mount that the process can't reach";
+	return name_problem(file);
+}
+
+static const char *memory_problem(const struct ovm_rec_file *file)
+{
+	if (file->path.len > MEMFD_NAME_MAX ||
+	    (file->path.len && memchr(file->path.data, '\0', file->path.len)))
+		return "has a name that memfd_create does not take";
+	if (file->seals >> NR_SEALS)
+		return "has seals that CRIU does not know";
+	return NULL;
+}
+
+/* Below /proc/PID there is only the process itself after a restore. */
+static const char *proc_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+{
+	static const uint64_t proc_super_magic = 0x9fa0;
+	char path[sizeof("/proc/4294967295/")] = "";
+	const size_t prefix = strlen("/proc/");
+	size_t len = file->path.len < sizeof(path) - 1 ? file->path.len : sizeof(path) - 1;
+
+	if (file->sb_magic != proc_super_magic || !len)
+		return NULL;
+	memcpy(path, file->path.data, len);
+	if (strncmp(path, "/proc/", prefix) || path[prefix] < '0' || path[prefix] > '9')
+		return NULL;
+	return strtol(path + prefix, NULL, 10) == p->rec->pid
+		       ? NULL
+		       : "belongs to a process that is not saved";
+}
+
+static const char *owner_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+{
+	if (file->owner_signum < 0 || file->owner_signum > OVM_REC_NR_SIGNALS)
+		return "sends an impossible signal to its owner";
+	if (!file->owner_pid)
+		return NULL;
+	bool own = file->owner_pid_type == OWNER_PGRP ? file->owner_pid == p->rec->pgid
+						      : ovm_image_has_thread(p, file->owner_pid);
+
+	return own && file->owner_pid_type <= OWNER_PGRP
+		       ? NULL
+		       : "sends signals to a process that is not saved (F_SETOWN)";
+}
+
+static const char *kind_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+{
+	const char *problem;
+
+	switch (file->kind) {
+	case OVM_REC_FILE_REGULAR:
+	case OVM_REC_FILE_DIRECTORY:
+		problem = ovm_image_path_problem(file);
+		return problem ? problem : proc_problem(p, file);
+	case OVM_REC_FILE_CHRDEV_MEM:
+		return ovm_image_path_problem(file);
+	case OVM_REC_FILE_MEMFD:
+	case OVM_REC_FILE_SHMEM_ANON:
+		return memory_problem(file);
+	default:
+		return "is not saved by this version";
+	}
+}
+
+static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
+		     const struct ovm_rec_fd *fd)
+{
+	const struct ovm_rec_file *file = fd->file;
+	char quoted[OVM_IMAGE_QUOTED_MAX], device[32] = "";
+
+	if (fd->fd < 0 || !file) {
+		ovm_image_reason(report, "fd %d: has no file", fd->fd);
+		return;
+	}
+	if (file->kind == OVM_REC_FILE_CHRDEV || file->kind == OVM_REC_FILE_BLKDEV)
+		snprintf(device, sizeof(device), " %u:%u", file->rdev_major, file->rdev_minor);
+	const char *const problems[] = {
+		kind_problem(p, file),
+		owner_problem(p, file),
+		file->has_locks ? "is locked, which this version does not save" : NULL,
+	};
+
+	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
+		if (problems[i])
+			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd, kind_name(file),
+					 device,
+					 ovm_image_quote(file->path.data, file->path.len, quoted),
+					 problems[i]);
+}
+
+static void check_directory(struct ovm_image_report *report, const struct ovm_rec_file *file,
+			    const char *what)
+{
+	char quoted[OVM_IMAGE_QUOTED_MAX];
+
+	if (!file) {
+		ovm_image_reason(report, "%s: is not known", what);
+		return;
+	}
+	const char *problem = ovm_image_path_problem(file);
+
+	if (problem)
+		ovm_image_reason(report, "%s: %s %s", what,
+				 ovm_image_quote(file->path.data, file->path.len, quoted), problem);
+}
+
+static void check_exe(struct ovm_image_report *report, const struct ovm_rec_file *exe)
+{
+	if (exe && exe->kind != OVM_REC_FILE_REGULAR)
+		ovm_image_reason(report, "executable: is not a regular file (%s)", kind_name(exe));
+	else
+		check_directory(report, exe, "executable");
+}
+
+/* Descriptors ascend, as the kernel's table has them: the same one twice is one too many. */
+static void check_order(struct ovm_image_report *report, const struct ovm_rec_process *rec)
+{
+	int32_t last = -1;
+
+	for (const struct ovm_rec_fd *fd = rec->fds; fd; fd = fd->next) {
+		if (fd->fd <= last) {
+			ovm_image_reason(report, "fd %d: is out of order", fd->fd);
+			return;
+		}
+		last = fd->fd;
+	}
+}
+
+void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p)
+{
+	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
+		check_fd(report, p, fd);
+	check_order(report, p->rec);
+	check_directory(report, p->rec->fs.cwd, "working directory");
+	check_directory(report, p->rec->fs.root, "root directory");
+	check_exe(report, p->rec->mm.exe);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * files.img, one entry per file, and fdinfo-ID.img, one per descriptor.
+ */
+#include <sys/stat.h>
+
+#include "file.h"
+#include "pool.h"
+#include "proto/files.pb-c.h"
+#include "vmi/cleanup.h"
+#include "write.h"
+
+enum {
+	/* The kernel's values (asm-generic/fcntl.h); libc has 0 for some. */
+	K_O_ACCMODE = 03,
+	K_O_WRONLY = 01,
+	K_O_APPEND = 02000,
+	/* O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC act on open(2) only; O_CLOEXEC is the descriptor's.
+	 */
+	K_O_NOT_KEPT = 0100 | 0200 | 0400 | 01000 | 02000000,
+	/* Up to O_PATH; beyond that are O_TMPFILE and the kernel's own. */
+	K_O_USER = 017777777,
+	MEM_MAJOR = 1,
+	KMSG_MINOR = 11,
+	FD_CLOSE_ON_EXEC = 1,
+};
+
+static uint32_t open_flags(const struct ovm_rec_file *file)
+{
+	return file->flags & K_O_USER & ~(uint32_t)K_O_NOT_KEPT;
+}
+
+static void fill_owner(FownEntry *fown, const struct ovm_rec_file *file)
+{
+	fown->signum = (uint32_t)file->owner_signum;
+	if (!file->owner_pid)
+		return;
+	fown->pid = (uint32_t)file->owner_pid;
+	fown->pid_type = file->owner_pid_type;
+	fown->uid = file->owner_uid;
+	fown->euid = file->owner_euid;
+}
+
+/* A size that differs on restore is an error; that of a log file may. */
+static bool has_fixed_size(uint32_t mode, uint32_t flags)
+{
+	return S_ISREG(mode) && !((flags & K_O_ACCMODE) == K_O_WRONLY && (flags & K_O_APPEND));
+}
+
+/* /dev/kmsg has no position, and refuses to have one set when opened for writing only. */
+static uint64_t position(const struct ovm_rec_file *file, uint32_t flags)
+{
+	bool kmsg = file->kind == OVM_REC_FILE_CHRDEV_MEM && file->rdev_major == MEM_MAJOR &&
+		    file->rdev_minor == KMSG_MINOR;
+
+	return kmsg && (flags & K_O_ACCMODE) == K_O_WRONLY && !file->pos ? UINT64_MAX : file->pos;
+}
+
+/* What is opened by its path only has no flags, position or owner. */
+struct file_parts {
+	uint32_t id, flags;
+	uint64_t pos;
+	FownEntry fown;
+};
+
+static struct ovm_error *put_regular(struct ovm_image_file *image, struct file_parts *parts,
+				     const struct ovm_rec_file *file)
+{
+	_cleanup_pool_ struct ovm_image_pool pool = {NULL};
+	FileEntry entry = FILE_ENTRY__INIT;
+	RegFileEntry reg = REG_FILE_ENTRY__INIT;
+
+	reg.id = parts->id;
+	reg.flags = parts->flags;
+	reg.pos = parts->pos;
+	reg.fown = &parts->fown;
+	reg.name = ovm_image_string(&pool, file->path.data, file->path.len);
+	if (!reg.name)
+		return ovm_error_no_memory();
+	reg.has_size = has_fixed_size(file->mode, parts->flags);
+	reg.size = file->size;
+	reg.has_mode = true;
+	reg.mode = file->mode;
+	entry.type = FD_TYPES__REG;
+	entry.id = parts->id;
+	entry.reg = &reg;
+	return ovm_image_file_put(image, &entry.base);
+}
+
+static struct ovm_error *put_memfd(struct ovm_image_file *image, struct file_parts *parts,
+				   const struct ovm_image_object *object)
+{
+	FileEntry entry = FILE_ENTRY__INIT;
+	MemfdFileEntry memfd = MEMFD_FILE_ENTRY__INIT;
+
+	memfd.id = parts->id;
+	memfd.flags = parts->flags;
+	memfd.pos = parts->pos;
+	memfd.fown = &parts->fown;
+	memfd.inode_id = object->inode_id;
+	entry.type = FD_TYPES__MEMFD;
+	entry.id = parts->id;
+	entry.memfd = &memfd;
+	return ovm_image_file_put(image, &entry.base);
+}
+
+static struct ovm_error *put_file(struct ovm_image_file *image,
+				  const struct ovm_image_file_table *files,
+				  const struct ovm_image_file_ref *ref)
+{
+	const struct ovm_rec_file *file = ref->file;
+	struct file_parts parts = {.id = (uint32_t)ref->order + 1, .fown = FOWN_ENTRY__INIT};
+
+	if (ref->use == OVM_IMAGE_FILE_DESCRIPTOR) {
+		parts.flags = open_flags(file);
+		parts.pos = position(file, parts.flags);
+		fill_owner(&parts.fown, file);
+	}
+	if (!ovm_image_file_is_memory(file))
+		return put_regular(image, &parts, file);
+	return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
+}
+
+struct ovm_error *ovm_image_write_files(const struct ovm_image_file_table *files, int dir_fd)
+{
+	_cleanup_image_file_ struct ovm_image_file *image = NULL;
+	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_FILES, 0, &image);
+
+	for (size_t i = 0; i < files->nr && !err; i++)
+		err = put_file(image, files, files->by_id[i]);
+	if (err)
+		return err;
+	return ovm_image_file_finish(ovm_take_pointer(image));
+}
+
+struct ovm_error *ovm_image_write_fdinfo(const struct ovm_image_job *job)
+{
+	_cleanup_image_file_ struct ovm_image_file *image = NULL;
+	struct ovm_error *err =
+		ovm_image_file_create(job->dir_fd, OVM_IMAGE_FDINFO, job->id, &image);
+
+	for (const struct ovm_rec_fd *fd = job->process->rec->fds; fd && !err; fd = fd->next) {
+		FdinfoEntry entry = FDINFO_ENTRY__INIT;
+
+		entry.id = ovm_image_file_id(job->files, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);
+		entry.flags = fd->cloexec ? FD_CLOSE_ON_EXEC : 0;
+		entry.type = ovm_image_file_is_memory(fd->file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
+		entry.fd = (uint32_t)fd->fd;
+		err = ovm_image_file_put(image, &entry.base);
+	}
+	if (err)
+		return err;
+	return ovm_image_file_finish(ovm_take_pointer(image));
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory behind files that have no path: memfd.img, and the pagemaps of its content.
+ *
+ * CRIU 3.17.1 has two forms for shared anonymous memory. This is the one that it writes itself, as
+ * a memfd named "/dev/zero": it has the size of the object, where the older one (VMA_ANON_SHARED)
+ * derives a size from what is mapped, and silently drops pages that reach beyond it.
+ */
+#include <string.h>
+
+#include "file.h"
+#include "pagemap.h"
+#include "pool.h"
+#include "proto/files.pb-c.h"
+#include "vmi/cleanup.h"
+#include "write.h"
+
+static char *object_name(struct ovm_image_pool *pool, const struct ovm_rec_file *file)
+{
+	static const char prefix[] = "memfd:", anonymous[] = "/dev/zero";
+	size_t skip = strlen(prefix);
+
+	if (file->kind == OVM_REC_FILE_SHMEM_ANON)
+		return ovm_image_string(pool, anonymous, strlen(anonymous));
+	if (file->path.len < skip || memcmp(file->path.data, prefix, skip))
+		skip = 0;
+	if (file->path.len == skip)
+		return ovm_image_string(pool, NULL, 0);
+	return ovm_image_string(pool, file->path.data + skip, file->path.len - skip);
+}
+
+static struct ovm_error *put_object(struct ovm_image_file *image,
+				    const struct ovm_image_object *object)
+{
+	_cleanup_pool_ struct ovm_image_pool pool = {NULL};
+	const struct ovm_rec_file *file = object->file;
+	MemfdInodeEntry entry = MEMFD_INODE_ENTRY__INIT;
+
+	entry.name = object_name(&pool, file);
+	if (!entry.name)
+		return ovm_error_no_memory();
+	entry.uid = file->uid;
+	entry.gid = file->gid;
+	entry.size = file->size;
+	entry.shmid = object->shmid;
+	entry.seals = file->seals;
+	entry.inode_id = object->inode_id;
+	return ovm_image_file_put(image, &entry.base);
+}
+
+struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd)
+{
+	_cleanup_image_file_ struct ovm_image_file *image = NULL;
+
+	if (!files->nr_objects)
+		return NULL;
+	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_MEMFD, 0, &image);
+
+	for (size_t i = 0; i < files->nr_objects && !err; i++)
+		err = put_object(image, &files->objects[i]);
+	if (err)
+		return err;
+	return ovm_image_file_finish(ovm_take_pointer(image));
+}
+
+static const struct ovm_image_shmem *find_content(const struct ovm_image_set *set, uint64_t inode)
+{
+	for (size_t i = 0; i < set->nr_processes; i++)
+		for (size_t j = 0; j < set->processes[i].nr_shmem; j++)
+			if (set->processes[i].shmem[j].rec->inode == inode)
+				return &set->processes[i].shmem[j];
+	return NULL;
+}
+
+struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
+					const struct ovm_image_file_table *files, int dir_fd)
+{
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < files->nr_objects && !err; i++) {
+		const struct ovm_image_object *object = &files->objects[i];
+		const struct ovm_image_shmem *shmem = find_content(set, object->file->inode);
+
+		/* CRIU looks for content where there is a size, and only there. */
+		if (!object->file->size)
+			continue;
+		if (!shmem)
+			return ovm_error_format(OVM_ERROR_CORRUPT,
+						"the content of shared memory (inode %llu) was not "
+						"collected",
+						(unsigned long long)object->file->ino);
+		err = ovm_image_pagemap_write(dir_fd, OVM_IMAGE_PAGEMAP_SHMEM, object->shmid,
+					      &shmem->pagemap, NULL);
+	}
+	return err;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The writers, one per group of images. What they write has passed ovm_image_check(). */
+#ifndef OVM_HOST_IMAGE_WRITE_H
+#define OVM_HOST_IMAGE_WRITE_H
+
+#include "file_table.h"
+#include "image.h"
+
+/** One process of a set, and where its images go. */
+struct ovm_image_job {
+	const struct ovm_image_process *process;
+	const struct ovm_image_file_table *files;
+	/** What is its own (address space, descriptors, ...) has this number. */
+	uint32_t id;
+	int dir_fd;
+};
+
+struct ovm_error *ovm_image_write_inventory(int dir_fd);
+struct ovm_error *ovm_image_write_seccomp(int dir_fd);
+struct ovm_error *ovm_image_write_timens(const struct ovm_image_set *set, int dir_fd);
+struct ovm_error *ovm_image_write_pstree(const struct ovm_image_set *set, int dir_fd);
+struct ovm_error *ovm_image_write_files(const struct ovm_image_file_table *files, int dir_fd);
+/** memfd.img; nothing if there is no such memory. */
+struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd);
+/** The pagemaps of shared memory. */
+struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
+					const struct ovm_image_file_table *files, int dir_fd);
+
+struct ovm_error *ovm_image_write_ids(const struct ovm_image_job *job);
+struct ovm_error *ovm_image_write_cores(const struct ovm_image_job *job);
+struct ovm_error *ovm_image_write_mm(const struct ovm_image_job *job);
+struct ovm_error *ovm_image_write_fs(const struct ovm_image_job *job);
+struct ovm_error *ovm_image_write_fdinfo(const struct ovm_image_job *job);
+struct ovm_error *ovm_image_write_pagemap(const struct ovm_image_job *job);
+
+#endif /* OVM_HOST_IMAGE_WRITE_H */
