@@ -172,6 +172,22 @@ static const char *settle_restart_block(const struct ovm_rec_thread *thread,
 	return NULL;
 }
 
+/*
+ * The mask that the call found: two calls that wait for signals have put it aside. The others that
+ * change it mark that at once (task->restore_sigmask), and the record has it already.
+ */
+static uint64_t mask_before_call(const struct ovm_rec_thread *thread)
+{
+	switch (thread->regs.orig_ax) {
+	case SYS_rt_sigsuspend:
+		return thread->saved_sigmask;
+	case SYS_rt_sigtimedwait:
+		return thread->real_blocked;
+	default:
+		return thread->blocked;
+	}
+}
+
 static const char *settle_sleeping_call(const struct ovm_rec_thread *thread,
 					const struct ovm_settle_clock *clock,
 					const char *restart_fn, struct ovm_settled *ret)
@@ -267,6 +283,7 @@ static const char *settle_switched_out(const struct ovm_rec_thread *thread,
 		return "sleeps inside the kernel";
 	if (thread->tif_flags & 1u << TIF_SIGPENDING_BIT)
 		return "is about to take a signal";
+	ret->blocked = mask_before_call(thread);
 	return settle_sleeping_call(thread, clock, restart_fn, ret);
 }
 
@@ -277,6 +294,7 @@ const char *ovm_settle_thread(const struct ovm_rec_thread *thread, const struct 
 	const char *why = NULL;
 
 	memset(ret, 0, sizeof(*ret));
+	ret->blocked = thread->blocked;
 	if (thread->where == OVM_REC_ON_CPU) {
 		if (!cpu)
 			return "runs on a CPU whose state is not known";

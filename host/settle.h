@@ -40,6 +40,8 @@ struct ovm_settle_patch {
 struct ovm_settled {
 	struct ovm_rec_regs regs;
 	uint64_t fs_base, gs_base;
+	/** Signal mask to resume with. */
+	uint64_t blocked;
 	struct ovm_settle_patch patch;
 	/** The extended state is in the vCPU, not in memory. */
 	bool fpu_in_vcpu;

@@ -217,7 +217,7 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 		.gs_base = settled.gs_base,
 		.xsave = xsave,
 		.xsave_size = OVM_XSAVE_BYTES,
-		.blocked = thread->blocked,
+		.blocked = settled.blocked,
 	};
 	state->patches[i] = settled.patch;
 	return NULL;

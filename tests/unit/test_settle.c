@@ -66,6 +66,24 @@ OVM_TEST(settle, waits_without_limit_are_called_again)
 	}
 }
 
+OVM_TEST(settle, masks_that_calls_put_aside_come_back)
+{
+	struct ovm_rec_thread thread = sleeper(SYS_rt_sigsuspend);
+	struct ovm_settled settled;
+
+	thread.blocked = 1;
+	thread.saved_sigmask = 2;
+	thread.real_blocked = 4;
+	ovm_settle_thread(&thread, NULL, &now, NULL, &settled);
+	ASSERT_EQ_U64(settled.blocked, 2);
+	thread.regs.orig_ax = SYS_rt_sigtimedwait;
+	ovm_settle_thread(&thread, NULL, &now, NULL, &settled);
+	ASSERT_EQ_U64(settled.blocked, 4);
+	thread.regs.orig_ax = SYS_ppoll;
+	ovm_settle_thread(&thread, NULL, &now, NULL, &settled);
+	ASSERT_EQ_U64(settled.blocked, 1);
+}
+
 OVM_TEST(settle, poll_is_called_again_only_without_timeout)
 {
 	struct ovm_rec_thread thread = sleeper(SYS_poll);

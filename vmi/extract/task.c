@@ -204,7 +204,9 @@ static u64 wait_channel(const struct task_struct *p)
 static void signal_mask(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
 	t->restore_sigmask = p->restore_sigmask;
-	t->blocked = t->restore_sigmask ? p->saved_sigmask.sig[0] : p->blocked.sig[0];
+	t->saved_sigmask = p->saved_sigmask.sig[0];
+	t->real_blocked = p->real_blocked.sig[0];
+	t->blocked = t->restore_sigmask ? t->saved_sigmask : p->blocked.sig[0];
 }
 
 static void restart(const struct task_struct *p, struct ovm_rec_thread __host *t)
