@@ -38,7 +38,9 @@ LIMITS = ["cpu time", "file size", "data size", "stack size", "core file size", 
           "processes", "open files", "locked memory", "address space", "file locks",
           "pending signals", "msgqueue size", "nice priority", "realtime priority",
           "realtime timeout"]
-KIND = {"PIPE": 8, "SOCKET": 10, "ANON_INODE": 14, "MEMFD": 4}
+# Values of enum ovm_rec_file_kind, and those of files that never had a name: shared memory.
+KIND = {"PIPE": 8, "SOCKET": 10, "ANON_INODE": 14}
+DELETED = (4, 5, 6, 7, 17)
 
 
 
@@ -149,7 +151,7 @@ class Comparison:
             return f"anon_inode:{path}"
         if not path.startswith("/"):
             path = "/" + path
-        deleted = file["unlinked"] or file["kind"] in (4, 5)
+        deleted = file["unlinked"] or file["kind"] in DELETED or file["fstype"] == "aio"
         return path + (" (deleted)" if deleted else "")
 
     def descriptors(self):
