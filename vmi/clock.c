@@ -342,11 +342,3 @@ struct ovm_error *ovm_kernel_read_clock(struct ovm_kernel *kernel,
 	ret->boottime = ret->monotonic + timekeeper.offs_boot;
 	return NULL;
 }
-
-struct ovm_error *ovm_kernel_clock(struct ovm_kernel *kernel, uint64_t tsc, uint64_t vm_clock,
-				   struct ovm_kernel_clock *ret)
-{
-	const struct ovm_kernel_counters counters = {.tsc = tsc, .vm_clock = vm_clock};
-
-	return ovm_kernel_read_clock(kernel, &counters, ret);
-}

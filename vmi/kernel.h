@@ -211,8 +211,4 @@ struct ovm_error *ovm_kernel_read_clock(struct ovm_kernel *kernel,
 					const struct ovm_kernel_counters *counters,
 					struct ovm_kernel_clock *ret);
 
-/** The same for a guest whose HPET is not read. */
-struct ovm_error *ovm_kernel_clock(struct ovm_kernel *kernel, uint64_t tsc, uint64_t vm_clock,
-				   struct ovm_kernel_clock *ret);
-
 #endif /* OVM_VMI_KERNEL_H */

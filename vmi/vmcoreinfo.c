@@ -85,16 +85,8 @@ struct field {
 static const struct field fields[] = {
 	FIELD("SYMBOL(_stext)", 16, stext),
 	FIELD("SYMBOL(init_top_pgt)", 16, init_top_pgt),
-	FIELD("SYMBOL(init_uts_ns)", 16, init_uts_ns),
-	FIELD("SYMBOL(kallsyms_names)", 16, kallsyms.names),
-	FIELD("SYMBOL(kallsyms_num_syms)", 16, kallsyms.num_syms),
-	FIELD("SYMBOL(kallsyms_token_table)", 16, kallsyms.token_table),
-	FIELD("SYMBOL(kallsyms_token_index)", 16, kallsyms.token_index),
-	FIELD("SYMBOL(kallsyms_offsets)", 16, kallsyms.offsets),
-	FIELD("SYMBOL(kallsyms_relative_base)", 16, kallsyms.relative_base),
 	FLAGGED("NUMBER(phys_base)", 10, phys_base, has_phys_base),
 	FLAGGED("KERNELOFFSET", 16, kernel_offset, has_kernel_offset),
-	FIELD("NUMBER(sme_mask)", 10, sme_mask),
 };
 
 static void parse_line(const char *key, size_t key_len, const char *value, size_t len,

@@ -26,18 +26,12 @@ enum {
 	OVM_VMCOREINFO_HEADER = 24,
 };
 
-/** Symbols that VMCOREINFO may name; 0 where it doesn't. */
-struct ovm_vmcoreinfo_kallsyms {
-	uint64_t names, num_syms, token_table, token_index, offsets, relative_base;
-};
-
 struct ovm_vmcoreinfo {
 	char release[65];
 	/** Guest virtual addresses, 0 when absent. */
-	uint64_t stext, init_top_pgt, init_uts_ns;
-	struct ovm_vmcoreinfo_kallsyms kallsyms;
+	uint64_t stext, init_top_pgt;
 	bool has_phys_base, has_kernel_offset;
-	uint64_t phys_base, kernel_offset, sme_mask;
+	uint64_t phys_base, kernel_offset;
 	/** Whether the kernel says that its page tables have 5 levels. */
 	bool five_levels;
 };

@@ -35,11 +35,9 @@ OVM_TEST(vmcoreinfo, reads_the_keys_it_needs)
 	ASSERT_STREQ(info.release, "6.1.0-56-cloud-amd64");
 	ASSERT_EQ_U64(info.stext, 0xffffffffa0e00000);
 	ASSERT_EQ_U64(info.init_top_pgt, 0xffffffffa2810000);
-	ASSERT_EQ_U64(info.kallsyms.names, 0xffffffffa1f20000);
 	ASSERT_EQ_U64(info.kernel_offset, 0x1fe00000);
 	ASSERT_TRUE(info.has_phys_base && info.has_kernel_offset && info.five_levels);
 	ASSERT_EQ_U64(info.phys_base, -450887680LL);
-	ASSERT_EQ_U64(info.kallsyms.offsets, 0);
 }
 
 OVM_TEST(vmcoreinfo, refuses_numbers_that_are_none)
@@ -105,7 +103,7 @@ static void check_note(const char *name)
 
 	ASSERT_TRUE(note);
 	ASSERT_TRUE(ovm_vmcoreinfo_parse(note, len, &info));
-	ASSERT_TRUE(info.has_phys_base && info.init_top_pgt && info.init_uts_ns);
+	ASSERT_TRUE(info.has_phys_base && info.init_top_pgt);
 }
 
 OVM_TEST(vmcoreinfo, reads_that_of_real_kernels)
