@@ -61,8 +61,10 @@ int main(int argc, char **argv)
 	CHECK(after <= before + WORKLOAD_EARLY && after >= before - WORKLOAD_LATE,
 	      "%lld ms are left, before it were %lld", (long long)after / 1000000,
 	      (long long)before / 1000000);
-	burn(2 * WORKLOAD_NS_PER_S);
-	CHECK(left() < after - WORKLOAD_NS_PER_S, "it doesn't count: %lld ms left after %lld",
+	/* The kernel counts ticks, of which an emulated guest loses some. */
+	for (int i = 0; i < 100 && left() > after - WORKLOAD_NS_PER_S / 2; i++)
+		burn(100 * 1000000);
+	CHECK(left() <= after - WORKLOAD_NS_PER_S / 2, "it doesn't count: %lld ms left after %lld",
 	      (long long)left() / 1000000, (long long)after / 1000000);
 	CHECK(expired == 1, "it expired %d times", (int)expired);
 	workload_pass();

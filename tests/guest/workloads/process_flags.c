@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * @property: dumpable, child subreaper, transparent huge pages off and oom_score_adj are kept
+ * @property: dumpable, child subreaper and oom_score_adj are kept
  */
 #include "workload.h"
 
@@ -24,14 +24,12 @@ int main(int argc, char **argv)
 	workload_start(argc, argv, NULL);
 	set_oom_score_adj("321");
 	CHECK_CALL(!prctl(PR_SET_CHILD_SUBREAPER, 1));
-	CHECK_CALL(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	CHECK_CALL(!prctl(PR_SET_DUMPABLE, 0));
 	workload_ready();
 	workload_wait();
 	CHECK(prctl(PR_GET_DUMPABLE) == 0, "dumpable is %d, was 0", prctl(PR_GET_DUMPABLE));
 	CHECK_CALL(!prctl(PR_GET_CHILD_SUBREAPER, &reaper));
 	CHECK(reaper == 1, "it is no child subreaper any more");
-	CHECK(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1, "huge pages are allowed again");
 	workload_proc("oom_score_adj", score, sizeof(score));
 	CHECK(atoi(score) == 321, "oom_score_adj is %d, was 321", atoi(score));
 	workload_pass();
