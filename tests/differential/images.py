@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""CRIU images of one process as a flat {path: value}, with arbitrary ids made canonical.
+
+What may differ between two right dumps of the same state is taken out here only where it is a name
+without a meaning: ids of files, of shared memory, of kernel objects, numbers of page files. All else
+is left for the list of allowed differences. Decoding is pycriu's, the module behind crit."""
+
+import hashlib
+import pathlib
+
+import pycriu
+
+PAGE = 4096
+# Bits of vma_entry.status.
+STACK, VSYSCALL, VDSO, HEAP = 1 << 1, 1 << 2, 1 << 3, 1 << 5
+FILE_PRIVATE, FILE_SHARED, ANON_SHARED, VVAR = 1 << 6, 1 << 7, 1 << 8, 1 << 12
+# Bits of pagemap_entry.flags.
+PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
+
+
+class ImageError(Exception):
+    """An image that can't be read, in a sentence."""
+
+
+def load(path):
+    with open(path, "rb") as f:
+        try:
+            return pycriu.images.load(f)["entries"]
+        except Exception as error:
+            raise ImageError(f"{path} can't be decoded: {error!r}") from error
+
+
+class Numbering:
+    """Canonical numbers, in order of first use."""
+
+    def __init__(self):
+        self.known = {}
+
+    def __call__(self, key):
+        return self.known.setdefault(key, len(self.known) + 1)
+
+
+class Process:
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.raw = {}
+        for path in sorted(self.directory.iterdir()):
+            if path.suffix == ".img" and not path.name.startswith("pages-") \
+                    or path.name == "stats-dump":
+                self.raw[path.name] = load(path)
+        self.files, self.shmem, self.memfds = Numbering(), Numbering(), Numbering()
+        self.view = {}
+        self._build()
+
+    def _one(self, name):
+        if name not in self.raw or len(self.raw[name]) != 1:
+            raise ImageError(f"{self.directory}/{name} must have one record")
+        return dict(self.raw[name][0])
+
+    def _build(self):
+        roots = self._one("pstree.img")
+        pid = roots["pid"]
+        self.view["pstree"] = roots
+        inventory = self._one("inventory.img")
+        ids = self._one(f"ids-{pid}.img")
+        self._ids(inventory, ids)
+        self._descriptors(ids["files_id"])
+        self._memory(pid)
+        fs = self._one(f"fs-{pid}.img")
+        fs["cwd_id"], fs["root_id"] = self.files(fs["cwd_id"]), self.files(fs["root_id"])
+        self.view["fs"] = fs
+        self._files()
+        for tid in roots["threads"]:
+            self.view[f"core-{'leader' if tid == pid else tid}"] = self._one(f"core-{tid}.img")
+        self._pages(f"pagemap-{pid}.img", "pages", self._kind)
+        known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
+                 f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img"}
+        for name in self.raw:
+            if name in known or name.startswith("core-"):
+                continue
+            if name.startswith("timens-"):
+                self._clocks(name)
+                continue
+            if name.startswith("pagemap-shmem-"):
+                number = self.shmem(int(name[len("pagemap-shmem-"):-len(".img")]))
+                self._pages(name, f"shmem-pages-{number}", lambda address: "object")
+            else:
+                self.view[name.removesuffix(".img")] = dict(enumerate(self.raw[name]))
+
+    def _clocks(self, name):
+        """In nanoseconds, one number each."""
+        self.view["timens"] = {clock: time["tv_sec"] * 10**9 + time["tv_nsec"]
+                               for clock, time in self._one(name).items()}
+
+    def _ids(self, inventory, ids):
+        """Ids have a meaning only as being the same as the root's, or not."""
+        root = inventory.pop("root_ids")
+        self.view["inventory"] = inventory
+        self.view["ids"] = {name: "as root" if value == root.get(name) else "own"
+                            for name, value in ids.items()}
+
+    def _descriptors(self, files_id):
+        entries = self.raw.get(f"fdinfo-{files_id}.img", [])
+        self.view["fdinfo"] = {}
+        for entry in sorted(entries, key=lambda e: e["fd"]):
+            self.view["fdinfo"][entry["fd"]] = {**entry, "id": self.files(entry["id"])}
+
+    def _memory(self, pid):
+        mm = self._one(f"mm-{pid}.img")
+        mm["exe_file_id"] = self.files(mm["exe_file_id"])
+        self.vmas = mm.pop("vmas")
+        for vma in self.vmas:
+            vma = dict(vma)
+            if vma["status"] & (FILE_PRIVATE | FILE_SHARED):
+                vma["shmid"] = self.files(vma["shmid"])
+            elif vma["status"] & ANON_SHARED:
+                vma["shmid"] = self.shmem(vma["shmid"])
+            self.view[f"vma-{self._kind(vma['start'])}-{vma['start']:#x}"] = vma
+        self.view["mm"] = mm
+
+    def _files(self):
+        inodes = {e["inode_id"]: e for e in self.raw.get("memfd.img", [])}
+        by_id = {e["id"]: e for e in self.raw["files.img"]}
+        for number, canonical in list(self.files.known.items()):
+            if number not in by_id:
+                raise ImageError(f"{self.directory}: file {number} is used, but not described")
+            entry = dict(by_id.pop(number))
+            del entry["id"]
+            kind = next(k for k in entry if isinstance(entry[k], dict))
+            entry[kind] = {k: v for k, v in entry[kind].items() if k != "id"}
+            if kind == "memfd":
+                inode = dict(inodes[entry[kind]["inode_id"]])
+                entry[kind]["inode_id"] = self.memfds(inode.pop("inode_id"))
+                inode["shmid"] = self.shmem(inode["shmid"])
+                self.view[f"memfd-{entry[kind]['inode_id']}"] = inode
+            self.view[f"file-{canonical}"] = entry
+        for number in by_id:
+            self.view[f"file-unused-{number}"] = by_id[number]
+
+    def _kind(self, address):
+        """What a mapping is, for paths that are read by people."""
+        for vma in self.vmas:
+            if vma["start"] <= address < vma["end"]:
+                status = vma["status"]
+                for bit, name in ((VDSO, "vdso"), (VVAR, "vvar"), (VSYSCALL, "vsyscall"),
+                                  (HEAP, "heap"), (FILE_PRIVATE, "file"), (FILE_SHARED, "shared"),
+                                  (ANON_SHARED, "shared")):
+                    if status & bit:
+                        return name
+                return "stack" if status & STACK or vma["flags"] & 0x100 else "anonymous"
+        return "nowhere"
+
+    def _pages(self, name, label, kind):
+        """Every page by its address: what it holds, and whether it may be restored lazily."""
+        head, *entries = self.raw[name]
+        file = self.directory / f"pages-{head['pages_id']}.img"
+        pages = self.view.setdefault(label, {})
+        with open(file, "rb") as f:
+            for entry in entries:
+                flags = entry.get("flags", PE_PRESENT)
+                for i in range(entry["nr_pages"]):
+                    address = entry["vaddr"] + i * PAGE
+                    data = f.read(PAGE) if flags & PE_PRESENT else b""
+                    if flags & PE_PRESENT and len(data) != PAGE:
+                        raise ImageError(f"{file} ends within the page for {address:#x}")
+                    digest = hashlib.blake2b(data, digest_size=8).hexdigest()
+                    path = f"{kind(address)}.{address:#x}"
+                    if path in pages:
+                        raise ImageError(f"{name} has {address:#x} twice")
+                    pages[path] = {"data": digest, "flags": flags}
+            if f.read(1):
+                raise ImageError(f"{file} is longer than {name} says")
+
+
+def flatten(value, path="", into=None):
+    into = {} if into is None else into
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            flatten(inner, f"{path}.{key}" if path else str(key), into)
+    elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
+        for i, inner in enumerate(value):
+            flatten(inner, f"{path}[{i}]", into)
+    else:
+        into[path] = value
+    return into
+
+
+def flat(directory):
+    return flatten(Process(directory).view)
