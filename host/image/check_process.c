@@ -81,6 +81,9 @@ static void warn_process(struct ovm_image_report *report, const struct ovm_rec_p
 	if (rec->personality)
 		ovm_image_warn(report, "personality 0x%x is not restored by CRIU",
 			       rec->personality);
+	if (rec->mm.thp_disabled)
+		ovm_image_warn(report, "that it refuses huge pages (PR_SET_THP_DISABLE) is not "
+				       "restored by CRIU");
 	if (rec->has_tty)
 		ovm_image_warn(report, "the controlling terminal is not restored");
 }
