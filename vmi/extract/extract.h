@@ -83,14 +83,14 @@ LLV_SHARED void ovm_sigactions(const struct sighand_struct *sighand,
 
 /* ---- timer.c, posix_timer.c ---------------------------------------------------------------- */
 
-/** Give each thread of @leader's group the time-out that it sleeps for. */
-LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread __host *threads);
+/** The time-out that a thread sleeps for, if any; its registers have to be known. */
+LLV_SHARED void ovm_sleeper(const struct task_struct *p, struct ovm_rec_thread __host *t);
 LLV_SHARED void ovm_itimers(struct signal_struct *signal, struct ovm_rec_process __host *rec);
 LLV_SHARED void ovm_posix_timers(struct task_struct *leader, struct ovm_rec_process __host *rec);
 /** How many CPUs the guest's kernel has numbers for. */
 LLV_SHARED unsigned int ovm_nr_cpus(void);
-/** Whether the timers of any CPU are being changed. */
-LLV_SHARED bool ovm_hrtimer_bases_held(void);
+/** Whether any POSIX timer of a process is being changed. */
+LLV_SHARED bool ovm_posix_timers_held(struct signal_struct *signal);
 
 /* ---- namespace.c, cgroup.c ----------------------------------------------------------------- */
 

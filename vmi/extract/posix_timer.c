@@ -188,3 +188,26 @@ LLV_SHARED void ovm_posix_timers(struct task_struct *leader, struct ovm_rec_proc
 	}
 	rec->posix_timers = timers->first;
 }
+
+LLV_SHARED bool ovm_posix_timers_held(struct signal_struct *signal)
+{
+	const struct k_itimer *timer;
+	unsigned int nr = 0;
+
+	if (llv_field_exists(struct signal_struct___hlist, posix_timers.first)) {
+		const struct hlist_node *node =
+			((const struct signal_struct___hlist *)signal)->posix_timers.first;
+
+		for (; node; node = node->next) {
+			timer = (const struct k_itimer *)container_of(node, struct k_itimer___hlist,
+								      list);
+			if (ovm_spin_held(&timer->it_lock))
+				return true;
+		}
+		return false;
+	}
+	list_for_each_entry(timer, &signal->posix_timers, list)
+		if (ovm_spin_held(&timer->it_lock) || ++nr > MAX_TIMERS)
+			return true;
+	return false;
+}

@@ -127,7 +127,6 @@ LLV_ENTRY(ovm_extract_process, struct ovm_extract_process_args, args)
 	ovm_namespaces(leader, &rec->ns);
 	rec->threads = ovm_threads(leader, true);
 	count_threads(rec);
-	ovm_sleepers(leader, rec->threads);
 	rec->nr_children = count_children(leader);
 	ovm_sigactions(leader->sighand, rec);
 	group_state(leader->signal, rec);

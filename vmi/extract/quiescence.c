@@ -138,16 +138,15 @@ static void group_locks(struct task_struct *leader, struct locks __host *locks)
 {
 	thread_locks(leader, locks);
 	exec_locks(leader->signal, locks);
-	if (leader->sighand)
-		CHECK_SPIN(locks, "sighand->siglock", &leader->sighand->siglock);
+	if (leader->sighand && !CHECK_SPIN(locks, "sighand->siglock", &leader->sighand->siglock) &&
+	    ovm_posix_timers_held(leader->signal))
+		REPORT(locks, "timer->it_lock", 0, 0, 0);
 	if (leader->mm)
 		mm_locks(leader->mm, locks);
 	if (leader->files)
 		files_locks(leader->files, locks);
 	if (leader->fs)
 		CHECK_SPIN(locks, "fs->lock", &leader->fs->lock);
-	if (ovm_hrtimer_bases_held())
-		REPORT(locks, "hrtimer_bases.lock", 0, 0, 0);
 }
 
 LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)

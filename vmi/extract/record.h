@@ -148,8 +148,8 @@ struct ovm_rec_thread {
 	/* Signals: what sigprocmask would report (saved mask if one is to be restored). */
 	__u64 blocked;
 	__u8 restore_sigmask;
-	/* Masks that two calls put aside while they wait: rt_sigsuspend (task->saved_sigmask, before
-	 * it sets restore_sigmask) and rt_sigtimedwait (task->real_blocked). */
+	/* Masks that two calls put aside while they wait: rt_sigsuspend (task->saved_sigmask,
+	 * before it sets restore_sigmask) and rt_sigtimedwait (task->real_blocked). */
 	__u64 saved_sigmask, real_blocked;
 	struct ovm_rec_signal __host *pending;
 

@@ -237,8 +237,10 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	extract_regs(user_regs(p), &t->regs);
 	t->compat = t->regs.cs == USER32_CS;
 	classify(p, t);
-	if (!t->on_cpu)
+	if (!t->on_cpu) {
 		t->wchan = wait_channel(p);
+		ovm_sleeper(p, t);
+	}
 	restart(p, t);
 	signal_mask(p, t);
 	t->mm = OVM_IDENTITY(p->mm);

@@ -13,10 +13,8 @@ enum {
 	 */
 	HRTIMER_NR_CLOCKS = 4,
 	MAX_CPUS = OVM_EXTRACT_CPU_WORDS * 64,
+	MAX_STACK = 64 << 10,
 };
-
-/* static in the kernel, though in kallsyms */
-extern struct hrtimer_cpu_base hrtimer_bases;
 
 static bool cpu_is_possible(unsigned int cpu)
 {
@@ -38,24 +36,6 @@ LLV_SHARED unsigned int ovm_nr_cpus(void)
 	return nr < MAX_CPUS ? nr : MAX_CPUS;
 }
 
-/* rb_next() of lib/rbtree.c: the low two bits of a parent pointer are colour and padding. */
-static struct rb_node *rb_successor(struct rb_node *node)
-{
-	if (node->rb_right) {
-		node = node->rb_right;
-		while (node->rb_left)
-			node = node->rb_left;
-		return node;
-	}
-	for (;;) {
-		struct rb_node *parent = (struct rb_node *)(node->__rb_parent_color & ~3UL);
-
-		if (!parent || node != parent->rb_right)
-			return parent;
-		node = parent;
-	}
-}
-
 /* Clock of a base, by its place: the clockid member was last in Linux 6.1. */
 LLV_SHARED __s32 ovm_hrtimer_clock(const struct hrtimer_clock_base *base)
 {
@@ -71,72 +51,41 @@ LLV_SHARED __s32 ovm_hrtimer_clock(const struct hrtimer_clock_base *base)
 	}
 }
 
-static void wake_one(const struct hrtimer *timer, struct task_struct *leader,
-		     struct ovm_rec_thread __host *threads)
+static void sleep_until(const struct hrtimer *timer, struct ovm_rec_sleep __host *rec)
 {
-	const struct hrtimer_sleeper *sleeper = container_of(timer, struct hrtimer_sleeper, timer);
-	const struct task_struct *task = sleeper->task;
-
-	/* The task is gone from a sleeper that has just been woken. */
-	if (!task || task->group_leader != leader)
-		return;
-	for (struct ovm_rec_thread __host *t = threads; t; t = t->next) {
-		if (t->task != OVM_IDENTITY(task))
-			continue;
-		t->sleep.armed = 1;
-		t->sleep.clock = ovm_hrtimer_clock(timer->base);
-		t->sleep.expires = timer->node.expires;
-		t->sleep.soft_expires = timer->_softexpires;
-	}
+	rec->armed = 1;
+	rec->clock = ovm_hrtimer_clock(timer->base);
+	rec->expires = timer->node.expires;
+	rec->soft_expires = timer->_softexpires;
 }
 
-static void walk_base(const struct hrtimer_clock_base *base, struct task_struct *leader,
-		      struct ovm_rec_thread __host *threads)
+/*
+ * The kernel links from a timer to the thread that it wakes, not back. But every wait with a
+ * time-out keeps its hrtimer_sleeper on the waiting thread's stack, where its function gives it
+ * away. A sleeper of an earlier wait may have been left there; that one is not queued any more.
+ */
+LLV_SHARED void ovm_sleeper(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
 	const u64 wakeup = llv_symbol("hrtimer_wakeup");
-	struct rb_node *node = base->active.rb_root.rb_leftmost;
+	u64 sp = t->kernel_sp, top = t->regs_address;
 
-	for (; node; node = rb_successor(node)) {
-		const struct timerqueue_node *queued =
-			container_of(node, struct timerqueue_node, node);
-		const struct hrtimer *timer = container_of(queued, struct hrtimer, node);
-
-		if (OVM_IDENTITY(timer->function) == wakeup)
-			wake_one(timer, leader, threads);
-	}
-}
-
-LLV_SHARED void ovm_sleepers(struct task_struct *leader, struct ovm_rec_thread __host *threads)
-{
-	unsigned int nr = ovm_nr_cpus(),
-		     bases = llv_field_count(struct hrtimer_cpu_base, clock_base);
-
-	if (!llv_symbol_exists("hrtimer_wakeup"))
+	if (!wakeup)
 		llv_fail(LLV_KERNEL, 0, "the kernel has no symbol hrtimer_wakeup");
-	for (unsigned int cpu = 0; cpu < nr; cpu++) {
-		if (!cpu_is_possible(cpu))
+	if (sp & 7 || sp >= top || top - sp > MAX_STACK)
+		return;
+	for (; sp < top; sp += sizeof(u64)) {
+		if (llv_load_u64(sp) != wakeup)
 			continue;
-		const struct hrtimer_cpu_base *base = llv_per_cpu(hrtimer_bases, cpu);
-		const struct hrtimer_clock_base *clocks = base->clock_base;
+		const struct hrtimer *timer =
+			(const struct hrtimer *)(sp - llv_offsetof(struct hrtimer, function));
+		const struct hrtimer_sleeper *sleeper =
+			container_of(timer, struct hrtimer_sleeper, timer);
 
-		for (unsigned int i = 0; i < bases; i++)
-			walk_base(&clocks[i], leader, threads);
+		if (sleeper->task == p && timer->state & HRTIMER_STATE_ENQUEUED) {
+			sleep_until(timer, &t->sleep);
+			return;
+		}
 	}
-}
-
-LLV_SHARED bool ovm_hrtimer_bases_held(void)
-{
-	unsigned int nr = ovm_nr_cpus();
-
-	for (unsigned int cpu = 0; cpu < nr; cpu++) {
-		if (!cpu_is_possible(cpu))
-			continue;
-		const struct hrtimer_cpu_base *base = llv_per_cpu(hrtimer_bases, cpu);
-
-		if (ovm_raw_spin_held(&base->lock))
-			return true;
-	}
-	return false;
 }
 
 /* Sum of a per-CPU array of counters, as percpu_counter_sum() has it. */
