@@ -2,6 +2,7 @@
 /*
  * @property: an ITIMER_REAL without a period expires, once, when it should
  * @timed
+ * @criu_dump: no stored without a period, it is taken for one that is off
  *
  * CRIU before 4.1 loses such a timer. Images from outside give it a period of decades, so that it
  * starts; it then shows as one that will expire again when nobody lives to see it.

@@ -2,7 +2,7 @@
 /*
  * @property: restartable sequences stay registered, and one that was under way is started anew
  * @busy
- * @criu-dump: no it leaves threads inside of a sequence (not the leader) where they are
+ * @criu_dump: no it leaves threads inside of a sequence (not the leader) where they are
  */
 #include "workload.h"
 
