@@ -29,7 +29,7 @@ bool ovm_image_vma_may_be_lazy(const struct ovm_rec_vma *vma);
 bool ovm_image_vma_is_private_huge(const struct ovm_rec_vma *vma);
 
 /**
- * Copy the auxiliary vector, AT_NULL included, and return the number of words.
+ * Copy the auxiliary vector, AT_NULL included where there is room, and return the number of words.
  *
  * Newer kernels have more words than fit. The vector on the stack, which libc reads, is not
  * concerned; of this copy, seen in /proc/PID/auxv only, the youngest entries are left out.
