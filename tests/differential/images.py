@@ -41,8 +41,11 @@ class Numbering:
 
 
 class Process:
-    def __init__(self, directory):
+    """@root is a directory with the guest's files, as far as they are known here."""
+
+    def __init__(self, directory, root=None):
         self.directory = pathlib.Path(directory)
+        self.root = root
         self.raw = {}
         for path in sorted(self.directory.iterdir()):
             if path.suffix == ".img" and not path.name.startswith("pages-") \
@@ -66,9 +69,7 @@ class Process:
         self._ids(inventory, ids)
         self._descriptors(ids["files_id"])
         self._memory(pid)
-        fs = self._one(f"fs-{pid}.img")
-        fs["cwd_id"], fs["root_id"] = self.files(fs["cwd_id"]), self.files(fs["root_id"])
-        self.view["fs"] = fs
+        self._directories(pid)
         self._files()
         for tid in roots["threads"]:
             self.view[f"core-{'leader' if tid == pid else tid}"] = self._one(f"core-{tid}.img")
@@ -134,8 +135,31 @@ class Process:
                 inode["shmid"] = self.shmem(inode["shmid"])
                 self.view[f"memfd-{entry[kind]['inode_id']}"] = inode
             self.view[f"file-{canonical}"] = entry
-        for number in by_id:
+        for number in by_id.keys() - self.directories:
             self.view[f"file-unused-{number}"] = by_id[number]
+
+    def _directories(self, pid):
+        """By what they are: one file may stand for both."""
+        fs = self._one(f"fs-{pid}.img")
+        by_id = {e["id"]: e for e in self.raw["files.img"]}
+        self.directories = {fs["cwd_id"], fs["root_id"]}
+        for name in "cwd", "root":
+            entry = by_id.get(fs.pop(f"{name}_id"))
+            if not entry:
+                raise ImageError(f"{self.directory}: the {name} directory is not described")
+            fs[name] = {k: v for k, v in entry["reg"].items() if k != "id"}
+        self.view["fs"] = fs
+
+    def _as_in_file(self, address, data):
+        """Whether a page of a private mapping is what its file holds there."""
+        vma = next(v for v in self.vmas if v["start"] <= address < v["end"])
+        names = {e["id"]: e["reg"]["name"] for e in self.raw["files.img"] if "reg" in e}
+        path = pathlib.Path(self.root, names.get(vma["shmid"], "").lstrip("/"))
+        if not path.is_file():
+            return False
+        with open(path, "rb") as f:
+            f.seek(vma["pgoff"] + address - vma["start"])
+            return f.read(PAGE).ljust(PAGE, b"\0") == data
 
     def _kind(self, address):
         """What a mapping is, for paths that are read by people."""
@@ -164,7 +188,10 @@ class Process:
                     if flags & PE_PRESENT and len(data) != PAGE:
                         raise ImageError(f"{file} ends within the page for {address:#x}")
                     digest = hashlib.blake2b(data, digest_size=8).hexdigest()
-                    path = f"{kind(address)}.{address:#x}"
+                    what = kind(address)
+                    if what == "file" and self.root and self._as_in_file(address, data):
+                        what = "file-unchanged"
+                    path = f"{what}.{address:#x}"
                     if path in pages:
                         raise ImageError(f"{name} has {address:#x} twice")
                     pages[path] = {"data": digest, "flags": flags}
@@ -185,5 +212,5 @@ def flatten(value, path="", into=None):
     return into
 
 
-def flat(directory):
-    return flatten(Process(directory).view)
+def flat(directory, root=None):
+    return flatten(Process(directory, root).view)
