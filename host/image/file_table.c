@@ -125,8 +125,31 @@ static int compare_inode_numbers(const void *left, const void *right)
 	return compare_u64(*a, *b);
 }
 
+static int compare_appearance(const void *left, const void *right)
+{
+	const struct ovm_image_object *const *a = left, *const *b = right;
+
+	return compare_u64((*a)->inode_id, (*b)->inode_id);
+}
+
+/* From places among the files to consecutive numbers. */
+static struct ovm_error *number_inodes(struct ovm_image_file_table *table)
+{
+	_cleanup_free_ struct ovm_image_object **objects =
+		calloc(table->nr_objects + 1, sizeof(struct ovm_image_object *));
+
+	if (!objects)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < table->nr_objects; i++)
+		objects[i] = &table->objects[i];
+	qsort(objects, table->nr_objects, sizeof(*objects), compare_appearance);
+	for (size_t i = 0; i < table->nr_objects; i++)
+		objects[i]->inode_id = (uint32_t)i + 1;
+	return NULL;
+}
+
 /* Inode numbers serve as numbers of objects if they fit and differ, as those of CRIU. */
-static struct ovm_error *number_objects(struct ovm_image_file_table *table)
+static struct ovm_error *number_contents(struct ovm_image_file_table *table)
 {
 	_cleanup_free_ uint64_t *inos = calloc(table->nr_objects + 1, sizeof(*inos));
 	bool good = true;
@@ -170,7 +193,9 @@ static struct ovm_error *find_objects(struct ovm_image_file_table *table)
 		if (!i || table->objects[table->nr_objects - 1].file->inode != object->file->inode)
 			table->objects[table->nr_objects++] = *object;
 	}
-	return number_objects(table);
+	struct ovm_error *err = number_inodes(table);
+
+	return err ? err : number_contents(table);
 }
 
 struct ovm_error *ovm_image_file_table_create(const struct ovm_image_set *set,

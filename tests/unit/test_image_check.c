@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What is refused, and what is only warned of. */
+#include "host/image/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_model.h"
+#include "test.h"
+
+static struct image_model m;
+static char warnings[4096];
+
+static void keep_warning(void *arg, const char *message)
+{
+	size_t used = strlen(warnings);
+
+	(void)arg;
+	snprintf(warnings + used, sizeof(warnings) - used, "%s\n", message);
+}
+
+static void start(void)
+{
+	image_model_init(&m);
+	warnings[0] = '\0';
+	m.set.warn = keep_warning;
+}
+
+#define ASSERT_REFUSED(text) ASSERT_ERROR(ovm_image_check(&m.set), OVM_ERROR_NOT_DUMPABLE, text)
+
+#define ASSERT_WARNED(text)                                                    \
+	do {                                                                   \
+		ASSERT_OK(ovm_image_check(&m.set));                            \
+		if (!strstr(warnings, (text)))                                 \
+			OVM_FAIL("no warning of %s, but: %s", text, warnings); \
+	} while (0)
+
+OVM_TEST(image_check, takes_the_model)
+{
+	start();
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+}
+
+OVM_TEST(image_check, gives_all_reasons_a_line_each)
+{
+	start();
+	m.files[MODEL_NULL].kind = OVM_REC_FILE_PIPE;
+	m.files[MODEL_NULL].path = image_model_bytes("");
+	m.threads[1].ptrace = 1;
+	m.process.nr_children = 3;
+	struct ovm_error *err = ovm_image_check(&m.set);
+
+	ASSERT_TRUE(err);
+	ASSERT_EQ_U64(err->pid, MODEL_PID);
+	const char *const lines[] = {
+		"pid 4711: has 3 child processes",
+		"\npid 4711: thread 4713: is traced",
+		"\npid 4711: fd 0: pipe () is not saved",
+		"\npid 4711: fd 2: pipe () is not saved",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (!strstr(err->message, lines[i]))
+			OVM_FAIL("no '%s' in: %s", lines[i], err->message);
+	ovm_error_free(err);
+}
+
+OVM_TEST(image_check, has_an_end_with_a_million_bad_descriptors)
+{
+	enum { NR = 1000000 };
+	struct ovm_rec_fd *fds = calloc(NR, sizeof(*fds));
+
+	ASSERT_TRUE(fds);
+	start();
+	m.files[MODEL_NULL].kind = OVM_REC_FILE_SOCKET;
+	for (int i = 0; i < NR; i++)
+		fds[i] = (struct ovm_rec_fd){i + 1 < NR ? &fds[i + 1] : NULL, i, 0,
+					     &m.files[MODEL_NULL]};
+	m.process.fds = fds;
+	struct ovm_error *err = ovm_image_check(&m.set);
+
+	free(fds);
+	ASSERT_ERROR(err, OVM_ERROR_NOT_DUMPABLE, "and 999000 more");
+}
+
+OVM_TEST(image_check, shows_names_without_control_characters)
+{
+	start();
+	m.files[MODEL_NULL].kind = OVM_REC_FILE_OTHER;
+	m.files[MODEL_NULL].path = image_model_bytes("/dev/\033[31mred\n");
+	ASSERT_REFUSED("(/dev/\\x1b[31mred\\x0a)");
+}
+
+OVM_TEST(image_check, refuses_each_kind_of_descriptor_by_name)
+{
+	const struct {
+		enum ovm_rec_file_kind kind;
+		const char *text;
+	} table[] = {
+		{OVM_REC_FILE_PIPE, "fd 1: pipe"},
+		{OVM_REC_FILE_FIFO, "fd 1: FIFO"},
+		{OVM_REC_FILE_SOCKET, "fd 1: socket"},
+		{OVM_REC_FILE_TTY, "fd 1: terminal"},
+		{OVM_REC_FILE_CHRDEV, "fd 1: character device 0:0"},
+		{OVM_REC_FILE_BLKDEV, "fd 1: block device"},
+		{OVM_REC_FILE_ANON_INODE, "fd 1: anonymous inode"},
+		{OVM_REC_FILE_NAMESPACE, "fd 1: namespace"},
+		{OVM_REC_FILE_OTHER, "fd 1: file of an unknown kind"},
+		{OVM_REC_FILE_SYSV_SHM, "fd 1: System V shared memory"},
+		{OVM_REC_FILE_MEMFD_HUGETLB, "fd 1: memfd of huge pages"},
+		{(enum ovm_rec_file_kind)77, "fd 1: file of an unknown kind"},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		start();
+		m.files[MODEL_LOG].kind = table[i].kind;
+		ASSERT_REFUSED(table[i].text);
+	}
+}
+
+OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)
+{
+	start();
+	m.files[MODEL_LOG].unlinked = 1;
+	ASSERT_REFUSED("fd 1: file (/var/log/program) is deleted");
+	start();
+	m.files[MODEL_LOG].reachable = 0;
+	ASSERT_REFUSED("on a mount that the process can't reach");
+	start();
+	m.files[MODEL_LOG].path.len = 0;
+	ASSERT_REFUSED("has no known path");
+	start();
+	m.files[MODEL_EXE].unlinked = 1;
+	ASSERT_REFUSED("executable: /bin/program is deleted");
+	start();
+	m.files[MODEL_CWD].unlinked = 1;
+	ASSERT_REFUSED("working directory: /home is deleted");
+	start();
+	m.files[MODEL_LOG].has_locks = 1;
+	ASSERT_REFUSED("is locked");
+	start();
+	m.files[MODEL_LOG].owner_pid = 99;
+	ASSERT_REFUSED("F_SETOWN");
+	start();
+	m.files[MODEL_LOG].sb_magic = 0x9fa0;
+	m.files[MODEL_LOG].path = image_model_bytes("/proc/47/status");
+	ASSERT_REFUSED("belongs to a process that is not saved");
+}
+
+OVM_TEST(image_check, takes_proc_files_of_its_own)
+{
+	start();
+	m.files[MODEL_LOG].sb_magic = 0x9fa0;
+	m.files[MODEL_LOG].path = image_model_bytes("/proc/4711/status");
+	ASSERT_OK(ovm_image_check(&m.set));
+	m.files[MODEL_LOG].path = image_model_bytes("/proc/meminfo");
+	ASSERT_OK(ovm_image_check(&m.set));
+}
+
+OVM_TEST(image_check, refuses_namespaces_by_name)
+{
+	start();
+	m.process.ns.net_initial = 0;
+	ASSERT_REFUSED("network namespace");
+	start();
+	m.process.ns.pid_for_children = 5;
+	ASSERT_REFUSED("PID namespace for its children");
+}
+
+OVM_TEST(image_check, refuses_areas_that_can_t_be_mapped_again)
+{
+	start();
+	m.vmas[MODEL_HEAP].uffd = 1;
+	ASSERT_REFUSED("memory 0x1000000-0x1021000: is watched by userfaultfd");
+	start();
+	m.vmas[MODEL_HEAP].pkey = 3;
+	ASSERT_REFUSED("protection key");
+	start();
+	m.vmas[MODEL_HEAP].shadow_stack = 1;
+	ASSERT_REFUSED("shadow stack");
+	start();
+	m.files[MODEL_EXE].unlinked = 1;
+	ASSERT_REFUSED("memory 0x400000-0x405000 (/bin/program): is deleted");
+	start();
+	m.vmas[MODEL_DATA].pfnmap = 1;
+	ASSERT_REFUSED("maps device memory");
+	start();
+	m.vmas[MODEL_SHARED].hugetlb = 1;
+	ASSERT_REFUSED("huge pages that are shared");
+	start();
+	m.files[MODEL_SHM].kind = OVM_REC_FILE_SYSV_SHM;
+	ASSERT_REFUSED("System V shared memory");
+	start();
+	strcpy(m.vmas[MODEL_VVAR].special, "[vvar_vclock]");
+	ASSERT_REFUSED("([vvar_vclock]): is a kernel mapping");
+	start();
+	m.vmas[MODEL_HEAP].start = 0x300000;
+	ASSERT_REFUSED("out of order");
+	start();
+	m.process.shmem = NULL;
+	ASSERT_REFUSED("its content is not known");
+	start();
+	m.shmem[0].nr_swapped = 7;
+	ASSERT_REFUSED("7 pages are swapped out: run 'swapoff -a'");
+}
+
+OVM_TEST(image_check, takes_the_key_of_execute_only_memory)
+{
+	start();
+	m.vmas[MODEL_CODE].pkey = 1;
+	m.vmas[MODEL_CODE].read = 0;
+	ASSERT_OK(ovm_image_check(&m.set));
+}
+
+OVM_TEST(image_check, refuses_threads_that_can_t_be_resumed)
+{
+	start();
+	m.threads[1].compat = 1;
+	ASSERT_REFUSED("thread 4713: runs 32-bit code");
+	start();
+	m.threads[1].seccomp_mode = 2;
+	ASSERT_REFUSED("seccomp filters");
+	start();
+	m.threads[1].policy = 6;
+	ASSERT_REFUSED("SCHED_DEADLINE");
+	start();
+	m.threads[1].policy = 1;
+	ASSERT_REFUSED("impossible priority");
+	start();
+	m.threads[1].files = 77;
+	ASSERT_REFUSED("does not share its file descriptors");
+	start();
+	m.threads[1].flags = 4;
+	ASSERT_REFUSED("has exited, or is about to");
+	start();
+	m.threads[1].io_uring = 1;
+	ASSERT_REFUSED("io_uring");
+	start();
+	m.xsave[1][OVM_XSAVE_HEADER + 2] = 4;
+	ASSERT_REFUSED("AMX tile registers (state component 18)");
+	start();
+	m.image_threads[1].xsave_size = 512;
+	ASSERT_REFUSED("extended state is not known");
+}
+
+OVM_TEST(image_check, refuses_what_the_process_is_in_the_middle_of)
+{
+	struct ovm_rec_signal kill = {.signo = 9};
+
+	start();
+	m.process.stopped = 1;
+	ASSERT_REFUSED("'kill -CONT 4711'");
+	start();
+	m.process.signal_flags = 4;
+	ASSERT_REFUSED("is exiting");
+	start();
+	m.threads[1].pending = &kill;
+	ASSERT_REFUSED("is being killed");
+	start();
+	m.process.mm.has_aio = 1;
+	ASSERT_REFUSED("io_setup");
+	start();
+	m.process.has_sysv_undo = 1;
+	ASSERT_REFUSED("SEM_UNDO");
+}
+
+OVM_TEST(image_check, refuses_timers_on_clocks_of_others)
+{
+	const struct {
+		int32_t clock;
+		const char *text;
+	} table[] = {
+		{-2, "CPU time of some thread"},
+		{3, "CPU time of some thread"},
+		{(int32_t)(~99u << 3) | 2, "another process"},
+		{(int32_t)(~5u << 3) | 3, "clock device"},
+		{5, "not known"},
+		{40, "not known"},
+	};
+	struct ovm_rec_posix_timer timer = {.id = 1};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		start();
+		timer.clock = table[i].clock;
+		m.process.posix_timers = &timer;
+		ASSERT_REFUSED(table[i].text);
+	}
+	timer.clock = 1;
+	timer.notify = 4;
+	timer.notify_tid = 12;
+	ASSERT_REFUSED("notifies thread 12");
+}
+
+OVM_TEST(image_check, takes_timers_on_its_own_clocks)
+{
+	const int32_t clocks[] = {0,
+				  1,
+				  2,
+				  7,
+				  8,
+				  9,
+				  11,
+				  -6,
+				  (int32_t)(~(uint32_t)MODEL_PID << 3) | 2,
+				  (int32_t)(~(uint32_t)MODEL_TID << 3) | 6};
+	struct ovm_rec_posix_timer timer = {.id = 1};
+
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+		start();
+		timer.clock = clocks[i];
+		m.process.posix_timers = &timer;
+		ASSERT_OK(ovm_image_check(&m.set));
+	}
+}
+
+OVM_TEST(image_check, warns_of_what_is_lost)
+{
+	start();
+	m.process.personality = 0x40000;
+	ASSERT_WARNED("pid 4711: personality 0x40000");
+	start();
+	m.threads[1].creds.no_new_privs = 1;
+	ASSERT_WARNED("thread 4713: no_new_privs");
+	start();
+	m.threads[1].creds.cap_ambient = 1;
+	ASSERT_WARNED("ambient capabilities");
+	start();
+	m.threads[1].pdeath_signal = 15;
+	ASSERT_WARNED("signal 15 is sent to it when its parent dies");
+	start();
+	m.process.has_tty = 1;
+	ASSERT_WARNED("controlling terminal");
+	start();
+	m.vmas[MODEL_HEAP].lock_on_fault = m.vmas[MODEL_STACK].lock_on_fault = 1;
+	ASSERT_WARNED("2 memory areas locked when touched");
+	start();
+	m.vmas[MODEL_HEAP].droppable = 1;
+	ASSERT_WARNED("MAP_DROPPABLE");
+}
+
+OVM_TEST(image_check, warns_of_affinity_where_it_knows_the_cpus)
+{
+	start();
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+	m.set.nr_cpus = 2;
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+	m.set.nr_cpus = 4;
+	ASSERT_WARNED("CPU affinity");
+}
+
+OVM_TEST(image_check, writing_refuses_too)
+{
+	start();
+	m.process.nr_children = 1;
+	ASSERT_ERROR(ovm_image_write(&m.set, -1), OVM_ERROR_NOT_DUMPABLE, "child processes");
+	ASSERT_STREQ(warnings, "");
+}
