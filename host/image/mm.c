@@ -34,7 +34,7 @@ static const uint64_t auxv_dispensable[] = {
 
 static uint32_t drop_auxv(uint64_t *words, uint32_t nr, uint64_t type)
 {
-	for (uint32_t i = 0; i + 2 < nr; i += 2) {
+	for (uint32_t i = 0; i + 2 <= nr; i += 2) {
 		if (words[i] != type)
 			continue;
 		memmove(&words[i], &words[i + 2], (nr - i - 2) * sizeof(*words));
