@@ -11,11 +11,16 @@
 
 enum {
 	DEFAULT_TIMEOUT_MS = 5000,
-	/* How long the guest runs on between two attempts: at first, and at most. */
-	FIRST_BACKOFF_MS = 1,
-	MAX_BACKOFF_MS = 50,
 	FIRST_PAGES_ID = 1,
 };
+
+/*
+ * How long the guest runs on between two attempts, ms; the last ones by turns. They share no factor
+ * with the periods of timer ticks, so that attempts don't meet the same point of a cycle each time.
+ */
+static const int backoffs_ms[] = {1, 2, 3, 5, 7, 11, 13, 17};
+
+enum { NR_BACKOFFS = sizeof(backoffs_ms) / sizeof(*backoffs_ms), FIRST_REPEATED_BACKOFF = 4 };
 
 struct dump {
 	struct ovm *ovm;
@@ -230,7 +235,7 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 {
 	uint64_t start = ovm_now_us();
 	uint64_t deadline = start + (uint64_t)timeout_ms(dump) * 1000;
-	int backoff = FIRST_BACKOFF_MS;
+	int next = 0;
 
 	for (;;) {
 		uint64_t now = ovm_now_us();
@@ -247,6 +252,9 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 		if (err->code != OVM_ERROR_INCONSISTENT)
 			return err;
 		ovm_log(dump->ovm, OVM_LOG_DEBUG, "not now: %s", err->message);
+		int backoff = backoffs_ms[next];
+
+		next = next + 1 < NR_BACKOFFS ? next + 1 : FIRST_REPEATED_BACKOFF;
 		if (ovm_now_us() + (uint64_t)backoff * 1000 > deadline)
 			return ovm_error_prepend(
 				err,
@@ -257,7 +265,6 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 		err = ovm_qmp_sleep(ovm_vm_qmp(dump->ovm->vm), backoff);
 		if (err)
 			return err;
-		backoff = backoff * 2 < MAX_BACKOFF_MS ? backoff * 2 : MAX_BACKOFF_MS;
 	}
 }
 
