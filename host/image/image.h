@@ -23,7 +23,8 @@ struct ovm_image_thread {
 	/** General registers after the system-call restart was worked out. */
 	struct ovm_rec_regs regs;
 	uint64_t fs_base, gs_base;
-	/** XSAVE area in the standard (non-compacted) form with XSTATE_BV as it was; owned by the caller. */
+	/** XSAVE area in the standard (non-compacted) form with XSTATE_BV as it was; owned by the
+	 * caller. */
 	const uint8_t *xsave;
 	size_t xsave_size;
 	/** Signal mask to resume with. */
@@ -85,7 +86,8 @@ struct ovm_image_set {
 	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
 	uint64_t clock_monotonic, clock_boottime;
 	struct ovm_image_stats stats;
-	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown. */
+	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown.
+	 */
 	uint32_t nr_cpus;
 	/** Receives what is lost though the process can be restored; may be NULL. */
 	void (*warn)(void *arg, const char *message);

@@ -55,8 +55,8 @@ uint32_t ovm_image_auxv(const struct ovm_rec_mm *mm, uint64_t words[OVM_IMAGE_AU
 		if (all[nr - 2] == AT_VECTOR_END)
 			break;
 	}
-	/* The kernel clears what follows the words that it is given (prctl_set_mm_map()), which ends
-	 * the vector as well. */
+	/* The kernel clears what follows the words that it is given (prctl_set_mm_map()), which
+	 * ends the vector as well. */
 	if (nr > OVM_IMAGE_AUXV_MAX && all[nr - 2] == AT_VECTOR_END)
 		nr -= 2;
 	for (size_t i = 0; i < sizeof(auxv_dispensable) / sizeof(auxv_dispensable[0]); i++)
