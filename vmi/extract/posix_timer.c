@@ -117,7 +117,7 @@ static void expiry(struct signal_struct *signal, const struct k_itimer *timer,
 		rec->base_clock =
 			rec->clock == CLOCK_REALTIME_ALARM ? CLOCK_REALTIME : CLOCK_BOOTTIME;
 	} else {
-		rec->armed = timer->it.real.timer.state & HRTIMER_STATE_ENQUEUED;
+		rec->armed = ovm_hrtimer_queued(&timer->it.real.timer);
 		rec->expires = timer->it.real.timer.node.expires;
 		rec->base_clock = ovm_hrtimer_clock(timer->it.real.timer.base);
 	}

@@ -11,6 +11,21 @@ struct sem_undo_list___ovm {
 	struct list_head list_proc;
 };
 
+/* Bits, until they became booleans by v7.2: both fit here. */
+struct signal_struct___subreaper {
+	unsigned int is_child_subreaper;
+	unsigned int has_child_subreaper;
+};
+
+/* By v7.2, whether memory may be dumped belongs to the program that a task executes. */
+struct task_exec_state___ovm {
+	unsigned int dumpable;
+};
+
+struct task_struct___exec_state {
+	struct task_exec_state___ovm *exec_state;
+};
+
 enum { MAX_CHILDREN = 1 << 20 };
 
 static void identity(struct task_struct *leader, struct ovm_rec_process __host *rec)
@@ -60,12 +75,14 @@ static void limits(const struct signal_struct *signal, struct ovm_rec_process __
 
 static void group_state(const struct signal_struct *signal, struct ovm_rec_process __host *rec)
 {
+	const struct signal_struct___subreaper *subreaper = (const void *)signal;
+
 	rec->shared_pending = ovm_pending(&signal->shared_pending);
 	rec->signal_flags = signal->flags;
 	rec->group_exit_code = signal->group_exit_code;
 	rec->stopped = !!(signal->flags & SIGNAL_STOP_STOPPED);
-	rec->child_subreaper = signal->is_child_subreaper;
-	rec->has_child_subreaper = signal->has_child_subreaper;
+	rec->child_subreaper = subreaper->is_child_subreaper;
+	rec->has_child_subreaper = subreaper->has_child_subreaper;
 	rec->has_tty = signal->tty != NULL;
 	limits(signal, rec);
 }
@@ -89,6 +106,17 @@ static void attributes(const struct task_struct *leader, struct ovm_rec_process 
 	rec->has_sysv_undo = has_sysv_undo(leader);
 }
 
+static void dumpable(const struct task_struct *leader, struct ovm_rec_mm __host *mm)
+{
+	if (!llv_field_exists(struct task_struct___exec_state, exec_state))
+		return;
+	const struct task_exec_state___ovm *state =
+		((const struct task_struct___exec_state *)leader)->exec_state;
+
+	if (state)
+		mm->dumpable = state->dumpable;
+}
+
 static struct ovm_files __host *make_files(const struct task_struct *leader,
 					   struct ovm_rec_process __host *rec)
 {
@@ -109,8 +137,10 @@ static void resources(struct task_struct *leader, struct ovm_rec_process __host 
 		ovm_fds(files, leader->files, rec);
 	if (leader->fs)
 		ovm_fs(files, leader->fs, &rec->fs);
-	if (leader->mm)
+	if (leader->mm) {
 		ovm_mm(files, leader->mm, &rec->mm);
+		dumpable(leader, &rec->mm);
+	}
 	ovm_shmem_objects(rec);
 }
 

@@ -17,6 +17,11 @@ struct signal_struct___exec_mutex {
 	struct mutex exec_update_mutex;
 };
 
+/* By v6.17, the lock and the count of fs_struct are one seqlock. */
+struct fs_struct___seqlock {
+	seqlock_t seq;
+};
+
 extern rwlock_t tasklist_lock;
 
 struct locks {
@@ -134,6 +139,14 @@ static void thread_locks(struct task_struct *leader, struct locks __host *locks)
 	locks->tid = leader->pid;
 }
 
+static void fs_lock(struct fs_struct *fs, struct locks __host *locks)
+{
+	if (llv_field_exists(struct fs_struct, lock))
+		CHECK_SPIN(locks, "fs->lock", &fs->lock);
+	else
+		CHECK_SPIN(locks, "fs->lock", &((struct fs_struct___seqlock *)fs)->seq.lock);
+}
+
 static void group_locks(struct task_struct *leader, struct locks __host *locks)
 {
 	thread_locks(leader, locks);
@@ -146,7 +159,7 @@ static void group_locks(struct task_struct *leader, struct locks __host *locks)
 	if (leader->files)
 		files_locks(leader->files, locks);
 	if (leader->fs)
-		CHECK_SPIN(locks, "fs->lock", &leader->fs->lock);
+		fs_lock(leader->fs, locks);
 }
 
 LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)

@@ -18,6 +18,15 @@ struct task_struct___cpu {
 	unsigned int cpu;
 };
 
+/* By v7.2, what futexes need of a task is a structure of its own. */
+struct futex_sched_data___ovm {
+	struct robust_list_head *robust_list;
+};
+
+struct task_struct___futex {
+	struct futex_sched_data___ovm futex;
+};
+
 /* ee3e3ac05c26 ("rseq: Introduce extensible rseq ABI", v6.3). */
 struct task_struct___rseq_len {
 	u32 rseq_len;
@@ -281,11 +290,18 @@ static void rseq_area(const struct task_struct *p, struct ovm_rec_thread __host 
 		t->rseq_len = 0;
 }
 
+static u64 robust_list(const struct task_struct *p)
+{
+	if (llv_field_exists(struct task_struct___futex, futex.robust_list))
+		return OVM_IDENTITY(((const struct task_struct___futex *)p)->futex.robust_list);
+	return OVM_IDENTITY(p->robust_list);
+}
+
 static void user_areas(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
 	t->clear_child_tid = OVM_IDENTITY(p->clear_child_tid);
 	t->set_child_tid = OVM_IDENTITY(p->set_child_tid);
-	t->robust_list = OVM_IDENTITY(p->robust_list);
+	t->robust_list = robust_list(p);
 	t->sas_sp = p->sas_ss_sp;
 	t->sas_size = p->sas_ss_size;
 	t->sas_flags = p->sas_ss_flags;

@@ -51,6 +51,18 @@ LLV_SHARED __s32 ovm_hrtimer_clock(const struct hrtimer_clock_base *base)
 	}
 }
 
+/* By v7.2, a flag has taken the place of the state, of which only this bit was left. */
+struct hrtimer___queued {
+	bool is_queued;
+};
+
+LLV_SHARED bool ovm_hrtimer_queued(const struct hrtimer *timer)
+{
+	if (llv_field_exists(struct hrtimer___queued, is_queued))
+		return ((const struct hrtimer___queued *)timer)->is_queued;
+	return timer->state & HRTIMER_STATE_ENQUEUED;
+}
+
 static void sleep_until(const struct hrtimer *timer, struct ovm_rec_sleep __host *rec)
 {
 	rec->armed = 1;
@@ -81,7 +93,7 @@ LLV_SHARED void ovm_sleeper(const struct task_struct *p, struct ovm_rec_thread _
 		const struct hrtimer_sleeper *sleeper =
 			container_of(timer, struct hrtimer_sleeper, timer);
 
-		if (sleeper->task == p && timer->state & HRTIMER_STATE_ENQUEUED) {
+		if (sleeper->task == p && ovm_hrtimer_queued(timer)) {
 			sleep_until(timer, &t->sleep);
 			return;
 		}
@@ -106,7 +118,7 @@ static void real_itimer(struct signal_struct *signal, struct ovm_rec_itimer __ho
 	const struct hrtimer *timer = &signal->real_timer;
 
 	rec->interval = signal->it_real_incr;
-	if (timer->state & HRTIMER_STATE_ENQUEUED)
+	if (ovm_hrtimer_queued(timer))
 		rec->expires = timer->node.expires;
 }
 
