@@ -21,6 +21,14 @@ enum {
 struct bench_samples {
 	double seconds[BENCH_MAX_SAMPLES];
 	unsigned int nr;
+	/** Least CPU time of all threads; 0: not measured. */
+	double best_cpu;
+};
+
+/** When a sample began. */
+struct bench_start {
+	double wall;
+	double cpu;
 };
 
 static inline double bench_now(void)
@@ -35,6 +43,30 @@ static inline void bench_add(struct bench_samples *samples, double seconds)
 {
 	if (samples->nr < BENCH_MAX_SAMPLES)
 		samples->seconds[samples->nr++] = seconds;
+}
+
+/** CPU time of all threads of this process, in user space and in the kernel. */
+static inline double bench_cpu_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static inline struct bench_start bench_begin_sample(void)
+{
+	return (struct bench_start){.wall = bench_now(), .cpu = bench_cpu_now()};
+}
+
+/** Add a sample with its CPU time, which other load on the machine disturbs less. */
+static inline void bench_end_sample(struct bench_samples *samples, const struct bench_start *start)
+{
+	double cpu = bench_cpu_now() - start->cpu;
+
+	bench_add(samples, bench_now() - start->wall);
+	if (!samples->best_cpu || cpu < samples->best_cpu)
+		samples->best_cpu = cpu;
 }
 
 static inline int bench_compare(const void *a, const void *b)
@@ -96,6 +128,8 @@ static inline void bench_times(const struct bench_samples *samples)
 {
 	bench_number("best_s", bench_best(samples));
 	bench_number("median_s", bench_median(samples));
+	if (samples->best_cpu)
+		bench_number("best_cpu_s", samples->best_cpu);
 	printf(", \"samples\": %u}", samples->nr);
 	fflush(stdout);
 }

@@ -96,10 +96,10 @@ static void run_plain(const struct setting *s, struct bench_samples *cold,
 
 	for (int i = 0; i < 2; i++) {
 		int fd = new_file();
-		double start = bench_now();
+		struct bench_start start = bench_begin_sample();
 
 		write_plain(s, map, fd);
-		bench_add(i ? warm : cold, bench_now() - start);
+		bench_end_sample(i ? warm : cold, &start);
 		close(fd);
 	}
 	munmap((void *)map, s->guest->size);
@@ -135,10 +135,10 @@ static void run_engine(const struct setting *s, unsigned int nr_threads, struct 
 	bench_must(guest_engine(&fresh, nr_threads, &engine));
 	for (int i = 0; i < 2; i++) {
 		int fd = new_file();
-		double start = bench_now();
+		struct bench_start start = bench_begin_sample();
 
 		engine_dump(engine, s, fd);
-		bench_add(i ? warm : cold, bench_now() - start);
+		bench_end_sample(i ? warm : cold, &start);
 		close(fd);
 	}
 	ovm_engine_destroy(engine);
