@@ -138,6 +138,7 @@ static struct ovm_error *with_image_set(struct dump *dump,
 		.clock_monotonic = state->clock.monotonic,
 		.clock_boottime = state->clock.boottime,
 		.stats = make_stats(dump),
+		.nr_cpus = (uint32_t)state->vcpus->nr,
 		.warn = warn,
 		.warn_arg = dump,
 	};

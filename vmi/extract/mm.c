@@ -134,6 +134,8 @@ static void flags(const struct mm_struct *mm, struct ovm_rec_mm __host *rec)
 {
 	rec->flags = ovm_mm_flags(mm);
 	rec->dumpable = rec->flags & MMF_DUMPABLE;
+	if (llv_field_exists(struct mm_struct, membarrier_state))
+		rec->membarrier_state = llv_load_u32(&mm->membarrier_state);
 	rec->thp_disabled = rec->flags >> MMF_THP_DISABLED_BIT & 1;
 	rec->has_uprobes = rec->flags >> MMF_UPROBES_BIT & 1;
 	rec->has_aio = has_aio(mm);

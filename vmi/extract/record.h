@@ -380,6 +380,8 @@ struct ovm_rec_mm {
 	__u64 rss_file, rss_anon, rss_shmem, swap_entries;
 	__u8 has_aio;
 	__u8 has_uprobes;
+	/* Registered for membarrier(2) commands: MEMBARRIER_STATE_* of linux/sched/mm.h. */
+	__u32 membarrier_state;
 };
 
 struct ovm_rec_process {
