@@ -115,10 +115,12 @@ static bool check_swap(struct check *check)
 	    !report_error(check, "swap", NULL,
 			  ovm_kernel_read(check->ovm->kernel, address, &total, sizeof(total))))
 		return false;
-	report(check, "swap", true, NULL,
-	       total > 0 ? "%lld MiB in use or free: pages that are swapped out can't be saved"
-			 : "none (%lld MiB)",
-	       (long long)total * 4096 >> 20);
+	if (total > 0)
+		report(check, "swap", true, NULL,
+		       "%lld MiB: pages that are swapped out can't be saved",
+		       (long long)total * 4096 >> 20);
+	else
+		report(check, "swap", true, NULL, "none");
 	return true;
 }
 
