@@ -305,7 +305,9 @@ class Vm:
             self._remove_ram(options)
             raise VmError(f"QEMU does not start: {done.stderr.strip()}")
         try:
-            self.run("true", timeout=timeout).check()
+            flags = self.run("grep -m 1 ^flags /proc/cpuinfo", timeout=timeout).check().split()
+            if options["la57"] and b"la57" not in flags:
+                raise VmError("it does not use 5-level page tables")
         except BaseException as error:
             console = (self.directory / "serial.log").read_text(errors="replace")
             self.stop()
