@@ -22,7 +22,7 @@
 #define __host __attribute__((address_space(1)))
 
 /** Begin an entry point that the host calls with ovm_llv_run(): LLV_ENTRY(f, struct a, p) { } */
-#define LLV_ENTRY(name, argtype, arg)  \
+#define LLV_ENTRY(name, argtype, arg)   \
 	void name(argtype __host *arg); \
 	__attribute__((section(".text.llv_entry"))) void name(argtype __host *arg)
 
@@ -66,15 +66,15 @@ enum llv_code {
 /* ---- what the guest's kernel has ------------------------------------------------------------ */
 
 /* Names a thing without evaluating it, so that a slip of the pen doesn't build. */
-#define __llv_check(expr)           \
-	({                          \
-		if (0)              \
+#define __llv_check(expr)             \
+	({                            \
+		if (0)                \
 			(void)(expr); \
 	})
-#define __llv_path_(type, path, check, kind)                  \
-	({                                                    \
-		__llv_check(check);                           \
-		__llv_path(#type, #path, kind);               \
+#define __llv_path_(type, path, check, kind)    \
+	({                                      \
+		__llv_check(check);             \
+		__llv_path(#type, #path, kind); \
 	})
 
 /**
@@ -82,7 +82,7 @@ enum llv_code {
  * bit-fields too. The member has to exist in the type declared here; declare a flavour
  * (struct mm_struct___before_6_1) for those of other kernels.
  */
-#define llv_field_exists(type, member)                                         \
+#define llv_field_exists(type, member) \
 	((bool)__llv_path_(type, member, ((type *)0)->member, __LLV_FIELD_EXISTS))
 /** Size of a member in the guest. */
 #define llv_field_size(type, member) \
@@ -95,7 +95,7 @@ enum llv_code {
 /** Offset of a member in the guest; what offsetof() would be there. */
 #define llv_offsetof(type, member) __llv_field(&((type *)0)->member, __LLV_FIELD_OFFSET)
 /** Size of a type (not an expression) in the guest; what sizeof would be there. */
-#define llv_sizeof(type) __llv_path_(type, , sizeof(type), __LLV_TYPE_SIZE)
+#define llv_sizeof(type)      __llv_path_(type, , sizeof(type), __LLV_TYPE_SIZE)
 #define llv_type_exists(type) ((bool)__llv_path(#type, "", __LLV_TYPE_EXISTS))
 /** Enumerators: llv_enum_value(enum pid_type, PIDTYPE_SID). Need not be declared here. */
 #define llv_enum_exists(type, name) ((bool)__llv_path(#type, #name, __LLV_ENUM_EXISTS))
@@ -105,19 +105,19 @@ enum llv_code {
 #define llv_symbol_exists(name) (llv_symbol(name) != 0)
 
 #undef container_of
-#define container_of(ptr, type, member)                                          \
-	({                                                                       \
-		void *__mptr = (void *)(ptr);                                    \
-		static_assert(__same_type(*(ptr), ((type *)0)->member) ||        \
-				      __same_type(*(ptr), void),                 \
-			      "pointer type mismatch in container_of()");        \
-		((type *)(__mptr - llv_offsetof(type, member)));                 \
+#define container_of(ptr, type, member)                                   \
+	({                                                                \
+		void *__mptr = (void *)(ptr);                             \
+		static_assert(__same_type(*(ptr), ((type *)0)->member) || \
+				      __same_type(*(ptr), void),          \
+			      "pointer type mismatch in container_of()"); \
+		((type *)(__mptr - llv_offsetof(type, member)));          \
 	})
 #undef container_of_safe
-#define container_of_safe(ptr, type, member)                                         \
-	({                                                                           \
-		void *__safe = (void *)(ptr);                                        \
-		(type *)(__safe ? __safe - llv_offsetof(type, member) : (void *)0);  \
+#define container_of_safe(ptr, type, member)                                        \
+	({                                                                          \
+		void *__safe = (void *)(ptr);                                       \
+		(type *)(__safe ? __safe - llv_offsetof(type, member) : (void *)0); \
 	})
 
 /**
@@ -154,35 +154,38 @@ struct ovm_rec_bytes;
 /** Whether guest memory could be read; the only read that doesn't end the extraction. */
 #define llv_readable(p, len) (ovm_llv_rt_readable((const void *)(p), (len)) != 0)
 
+/* clang-format off */
 #define __llv_is_integers(array)                                                             \
 	_Generic((array)[0], char: 1, s8: 1, u8: 1, s16: 1, u16: 1, s32: 1, u32: 1, long: 1,  \
 		 unsigned long: 1, s64: 1, u64: 1, default: 0)
+/* clang-format on */
 #define __llv_is_array(a) (!__same_type((a), &(a)[0]))
 
 /** Fill an array of integers of a record with the bytes at a guest address. */
-#define llv_copy(array, guest)                                                          \
-	({                                                                              \
-		static_assert(__llv_is_array(array) && __llv_is_integers(array),        \
-			      "llv_copy() fills arrays of integers");                   \
+#define llv_copy(array, guest)                                                                \
+	({                                                                                    \
+		static_assert(__llv_is_array(array) && __llv_is_integers(array),              \
+			      "llv_copy() fills arrays of integers");                         \
 		__llv_copy((void __host *)&(array)[0], (const void *)(guest), sizeof(array)); \
 	})
 /** The first @len bytes of it only; more than fit end the extraction. */
-#define llv_copy_part(array, guest, len)                                                  \
-	({                                                                                \
-		u64 __len = (len);                                                        \
-		static_assert(__llv_is_array(array) && __llv_is_integers(array),          \
-			      "llv_copy_part() fills arrays of integers");                \
-		if (__len > sizeof(array))                                                \
-			llv_fail(LLV_CORRUPT, (u64)(guest), "more bytes than expected");  \
-		__llv_copy((void __host *)&(array)[0], (const void *)(guest), __len);     \
+#define llv_copy_part(array, guest, len)                                                 \
+	({                                                                               \
+		u64 __len = (len);                                                       \
+		static_assert(__llv_is_array(array) && __llv_is_integers(array),         \
+			      "llv_copy_part() fills arrays of integers");               \
+		if (__len > sizeof(array))                                               \
+			llv_fail(LLV_CORRUPT, (u64)(guest), "more bytes than expected"); \
+		__llv_copy((void __host *)&(array)[0], (const void *)(guest), __len);    \
 	})
 /** Copy a string into an array of char of a record; cut off if too long, always terminated. */
-#define llv_strcpy(array, guest)                                                          \
-	({                                                                                \
-		static_assert(__llv_is_array(array) && sizeof((array)[0]) == 1,           \
-			      "llv_strcpy() fills arrays of characters");                 \
-		ovm_llv_rt_strcpy((char __host *)&(array)[0], (guest), sizeof(array));    \
+#define llv_strcpy(array, guest)                                                       \
+	({                                                                             \
+		static_assert(__llv_is_array(array) && sizeof((array)[0]) == 1,        \
+			      "llv_strcpy() fills arrays of characters");              \
+		ovm_llv_rt_strcpy((char __host *)&(array)[0], (guest), sizeof(array)); \
 	})
+/* clang-format off */
 /** Copy a literal into an array of char of a record. */
 #define llv_set_text(array, literal)                                                      \
 	({                                                                                \
@@ -193,6 +196,7 @@ struct ovm_rec_bytes;
 		for (unsigned int __i = 0; __i < sizeof(literal); __i++)                  \
 			(array)[__i] = (literal)[__i];                                    \
 	})
+/* clang-format on */
 /** Whether the guest's string equals a literal. */
 #define llv_streq(guest, literal) (ovm_llv_rt_streq((guest), __llv_text(literal)) != 0)
 
@@ -218,9 +222,8 @@ struct ovm_rec_bytes;
 				      __len);                                                  \
 	})
 /** Set @dst to the bytes of @first followed by those of @second; @dst may be either of them. */
-#define llv_concat(dst, first, second)                                      \
-	ovm_llv_rt_concat(__llv_bytes_only(dst), __llv_bytes_only(first),   \
-			  __llv_bytes_only(second))
+#define llv_concat(dst, first, second) \
+	ovm_llv_rt_concat(__llv_bytes_only(dst), __llv_bytes_only(first), __llv_bytes_only(second))
 
 static __always_inline struct ovm_rec_bytes __host *__llv_bytes_only(struct ovm_rec_bytes __host *b)
 {

@@ -41,13 +41,13 @@ enum ovm_llv_reloc_kind {
 	OVM_LLV_SYMBOL_OR_ZERO = 9,
 	/** Distance of two elements of the array @path of @type. */
 	OVM_LLV_FIELD_STRIDE = 10,
-	/** Byte offset of @path in @type, whose elements are scalars of @size bytes in the guest too. */
+	/** Byte offset of @path in @type; its elements are scalars of @size bytes there, too. */
 	OVM_LLV_ARRAY_OFFSET = 11,
 	/** Number of elements of the array @path of @type. */
 	OVM_LLV_FIELD_COUNT = 12,
 	/**
-	 * Nothing when @type has @size bytes and the leaves that @path lists as "name:bit offset:bits,",
-	 * can't be bound otherwise. Behind each copy of a whole structure.
+	 * Nothing when @type has @size bytes and the leaves that @path lists, each as
+	 * "name:bit offset:bits,"; can't be bound otherwise. Behind each copy of a whole structure.
 	 */
 	OVM_LLV_LAYOUT = 13,
 };

@@ -24,9 +24,9 @@ static inline void ovm_cleanup_fclose(FILE **file)
 		fclose(*file);
 }
 
-#define _cleanup_(fn) __attribute__((cleanup(fn)))
-#define _cleanup_free_ _cleanup_(ovm_cleanup_free)
-#define _cleanup_close_ _cleanup_(ovm_cleanup_close)
+#define _cleanup_(fn)	 __attribute__((cleanup(fn)))
+#define _cleanup_free_	 _cleanup_(ovm_cleanup_free)
+#define _cleanup_close_	 _cleanup_(ovm_cleanup_close)
 #define _cleanup_fclose_ _cleanup_(ovm_cleanup_fclose)
 
 /** Give a guarded pointer away: returns it and disarms its guard. */

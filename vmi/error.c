@@ -69,8 +69,8 @@ struct ovm_error *ovm_error_errno(enum ovm_error_code code, int errnum, const ch
 	return err;
 }
 
-struct ovm_error *ovm_error_address(enum ovm_error_code code, uint64_t address,
-				    const char *format, ...)
+struct ovm_error *ovm_error_address(enum ovm_error_code code, uint64_t address, const char *format,
+				    ...)
 {
 	char *message;
 	va_list ap;

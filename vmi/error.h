@@ -72,8 +72,8 @@ struct ovm_error *ovm_error_errno(enum ovm_error_code code, int errnum, const ch
 				  const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /** Make an error about a guest address, which is appended to the message in hexadecimal. */
-struct ovm_error *ovm_error_address(enum ovm_error_code code, uint64_t address,
-				    const char *format, ...) __attribute__((format(printf, 3, 4)));
+struct ovm_error *ovm_error_address(enum ovm_error_code code, uint64_t address, const char *format,
+				    ...) __attribute__((format(printf, 3, 4)));
 
 /** The error that stands for an allocation that failed. */
 struct ovm_error *ovm_error_no_memory(void);

@@ -19,14 +19,14 @@ namespace
 
 class Guards
 {
-      public:
+public:
 	Guards(Function &F, Runtime &RT, Diagnostics &Diag)
 	    : F(F), RT(RT), Diag(Diag), DL(F.getParent()->getDataLayout())
 	{
 	}
 	void run();
 
-      private:
+private:
 	void define(Instruction &I);
 	void guardDivision(BinaryOperator &B);
 	void guardIndex(GetElementPtrInst &G, Use &U, const ArrayType *Array);

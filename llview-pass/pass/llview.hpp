@@ -34,7 +34,7 @@ enum : unsigned { GuestAS = 0, HostAS = 1 };
 /** Reports build errors; the build fails when there was one. */
 class Diagnostics
 {
-      public:
+public:
 	/** Once for each place and text. */
 	void error(const llvm::Instruction &I, const llvm::Twine &Message);
 	void error(const llvm::Function &F, const llvm::Twine &Message);
@@ -43,7 +43,7 @@ class Diagnostics
 		return Count != 0;
 	}
 
-      private:
+private:
 	unsigned Count = 0;
 	llvm::StringMap<bool> Seen;
 };
@@ -74,10 +74,10 @@ enum class Origin {
 /** Where plain pointers come from; valid until pointers are rewritten. */
 class Provenance
 {
-      public:
+public:
 	Origin of(const llvm::Value *V);
 
-      private:
+private:
 	Origin compute(const llvm::Value *V);
 	llvm::DenseMap<const llvm::Value *, Origin> Cache;
 };
@@ -98,7 +98,7 @@ bool holdsHostPointer(const llvm::Type *T);
 /** The runtime's functions, and helpers to call them. */
 class Runtime
 {
-      public:
+public:
 	explicit Runtime(llvm::Module &M);
 
 	llvm::Value *value(llvm::IRBuilder<> &B, llvm::GlobalVariable *Reloc);
@@ -120,7 +120,7 @@ class Runtime
 	/** Whether extractors may call the function by that name. */
 	static bool isCallable(llvm::StringRef Name);
 
-      private:
+private:
 	llvm::FunctionCallee get(llvm::StringRef Name, llvm::Type *Ret,
 				 llvm::ArrayRef<llvm::Type *> Args);
 
@@ -151,7 +151,7 @@ struct Path {
 /** Types by name, and paths and descriptors. */
 class Relocations
 {
-      public:
+public:
 	Relocations(llvm::Module &M, Runtime &RT, Diagnostics &Diag);
 
 	/** The path that a preserved access ends; none when it has no name (an error was given). */
@@ -173,7 +173,7 @@ class Relocations
 		return M.getDataLayout();
 	}
 
-      private:
+private:
 	std::string nameOf(const llvm::DICompositeType *C) const;
 	bool appendLayout(const llvm::DICompositeType *C, const std::string &Prefix,
 			  uint64_t BitOffset, std::string &Out, unsigned &Leaves) const;
@@ -196,14 +196,14 @@ bool isHiddenCopy(const llvm::Instruction &I);
 /** Turn the guest accesses of a function into calls; host accesses become plain ones. */
 class Lowering
 {
-      public:
+public:
 	Lowering(llvm::Function &F, Runtime &RT, Relocations &Rel, Diagnostics &Diag)
 	    : F(F), RT(RT), Rel(Rel), Diag(Diag)
 	{
 	}
 	void run();
 
-      private:
+private:
 	void lowerQuestions();
 	void lowerLoad(llvm::LoadInst &L);
 	void lowerCopy(llvm::CallInst &C);

@@ -50,7 +50,7 @@ bool holdsHostPointer(QualType T)
 
 class Checker : public RecursiveASTVisitor<Checker>
 {
-      public:
+public:
 	Checker(ASTContext &Ctx, DiagnosticsEngine &Diags)
 	    : Ctx(Ctx), SM(Ctx.getSourceManager()), Diags(Diags)
 	{
@@ -188,7 +188,7 @@ class Checker : public RecursiveASTVisitor<Checker>
 		return true;
 	}
 
-      private:
+private:
 	void error(SourceLocation At, const std::string &Text)
 	{
 		unsigned Id = Diags.getDiagnosticIDs()->getCustomDiagID(DiagnosticIDs::Error, Text);
@@ -259,7 +259,7 @@ class Checker : public RecursiveASTVisitor<Checker>
 
 class LLViewConsumer : public ASTConsumer
 {
-      public:
+public:
 	explicit LLViewConsumer(CompilerInstance &CI) : CI(CI)
 	{
 	}
@@ -281,13 +281,13 @@ class LLViewConsumer : public ASTConsumer
 		Checker(Ctx, CI.getDiagnostics()).run();
 	}
 
-      private:
+private:
 	CompilerInstance &CI;
 };
 
 class LLViewAction : public PluginASTAction
 {
-      protected:
+protected:
 	std::unique_ptr<ASTConsumer> CreateASTConsumer(CompilerInstance &CI, StringRef) override
 	{
 		return std::make_unique<LLViewConsumer>(CI);

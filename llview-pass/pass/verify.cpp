@@ -20,13 +20,13 @@ constexpr uint64_t MaxStack = 32768;
 
 class Verifier
 {
-      public:
+public:
 	Verifier(Function &F, Diagnostics &Diag) : F(F), Diag(Diag)
 	{
 	}
 	void run();
 
-      private:
+private:
 	void check(Instruction &I);
 	void checkAddress(Instruction &I, const Value *Ptr, bool Store);
 	void checkStored(Instruction &I, const Value *V);

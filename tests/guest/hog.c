@@ -25,8 +25,8 @@ int main(int argc, char **argv)
 		wait_uninterruptibly();
 
 	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 10) : 64) << 20;
-	volatile uint64_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return 1;

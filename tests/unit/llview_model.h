@@ -33,12 +33,13 @@ struct model_out {
 	__u64 count;
 };
 
-#define MODEL_ENTRIES(_)                                                                           \
-	_(walk)                                                                                    \
-	_(fields) _(narrow) _(wide) _(missing) _(guarded) _(fault) _(index) _(divide) _(recursion) \
-		_(text) _(bytes) _(copy) _(array) _(alloc) _(no_record) _(endless) _(enumerators)  \
-			_(per_cpu) _(fail) _(local_index) _(readable) _(shift) _(unions)           \
-				_(crossing) _(symbols) _(arithmetic)
+/* clang-format off */
+#define MODEL_ENTRIES(_) \
+	_(walk) _(fields) _(narrow) _(wide) _(missing) _(guarded) _(fault) _(index) \
+	_(divide) _(recursion) _(text) _(bytes) _(copy) _(array) _(alloc) _(no_record) \
+	_(endless) _(enumerators) _(per_cpu) _(fail) _(local_index) _(readable) _(shift) \
+	_(unions) _(crossing) _(symbols) _(arithmetic)
+/* clang-format on */
 
 #ifndef __LLVIEW__
 #define MODEL_DECLARE(name) void model_##name(struct model_out *out);

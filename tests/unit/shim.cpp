@@ -17,7 +17,7 @@ namespace
 
 class c_test : public ::testing::Test
 {
-    public:
+public:
 	explicit c_test(void (*body)(void)) : body_(body)
 	{
 	}
@@ -27,7 +27,7 @@ class c_test : public ::testing::Test
 		body_();
 	}
 
-    private:
+private:
 	void (*body_)(void);
 };
 
