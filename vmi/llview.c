@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "llview_internal.h"
@@ -16,6 +17,7 @@ enum {
 
 static const uint64_t default_steps = 100 * 1000 * 1000;
 static const uint64_t default_bytes = UINT64_C(1) << 30;
+static const uint64_t default_milliseconds = 30 * 1000;
 
 /* Bounds of the section that the linker gathers descriptors in, absent without extractors. */
 extern const struct ovm_llv_reloc __start_llv_relocs[] __attribute__((weak, visibility("hidden")));
@@ -32,6 +34,14 @@ struct ovm_llv_arena {
 };
 
 _Thread_local struct ovm_llv *ovm_llv_current;
+
+uint64_t ovm_llv_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 struct ovm_error *ovm_llv_arena_create(struct ovm_llv_arena **ret)
 {
@@ -142,6 +152,8 @@ struct ovm_error *ovm_llv_run(struct ovm_llv *llv, const char *name, void (*entr
 	llv->depth = 0;
 	llv->steps = budget && budget->steps ? budget->steps : default_steps;
 	llv->bytes = budget && budget->bytes ? budget->bytes : default_bytes;
+	llv->deadline = ovm_llv_now_ms() + (budget && budget->milliseconds ? budget->milliseconds
+									   : default_milliseconds);
 	memset(llv->tlb, 0, sizeof(llv->tlb));
 	ovm_llv_current = llv;
 	if (!_setjmp(llv->leave))

@@ -81,6 +81,9 @@ struct ovm_llv_budget {
 	uint64_t steps;
 	/** Bytes of records and of guest memory copied into them: 1 GiB. */
 	uint64_t bytes;
+	/** Time, in ms: 30 s. What is too slow for the other bounds to be reached soon, ends here.
+	 */
+	uint64_t milliseconds;
 };
 
 /** An entry point as ovm_llv_run() takes it. */

@@ -31,6 +31,8 @@ enum {
 	OVM_LLV_TLB_SIZE = 512,
 	/** Shared functions within each other: bounds the stack. */
 	OVM_LLV_MAX_DEPTH = 64,
+	/** How many steps there are between two looks at the clock. */
+	OVM_LLV_CLOCK_STEPS = 4096,
 };
 
 struct ovm_llv_tlb_entry {
@@ -48,6 +50,8 @@ struct ovm_llv {
 	struct ovm_error *err;
 	struct ovm_llv_arena *arena;
 	uint64_t steps, bytes;
+	/* When it has to be over, on a clock that only goes forward; ms. */
+	uint64_t deadline;
 	unsigned int depth;
 	struct ovm_llv_tlb_entry tlb[OVM_LLV_TLB_SIZE];
 	/* Strings are gathered here. */
@@ -57,6 +61,9 @@ struct ovm_llv {
 
 /** Whose code runs in this thread. */
 extern _Thread_local struct ovm_llv *ovm_llv_current;
+
+/** Milliseconds of a clock that only goes forward. */
+uint64_t ovm_llv_now_ms(void);
 
 /** Bind one descriptor. An error says why the slot stays unbound. */
 struct ovm_error *ovm_llv_bind(const struct ovm_llv *llv, const struct ovm_llv_reloc *reloc,

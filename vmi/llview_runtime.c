@@ -184,6 +184,10 @@ void ovm_llv_rt_tick(const char *site)
 	if (llv->steps-- == 0)
 		leave(llv, ovm_error_format(OVM_ERROR_BUDGET,
 					    "%s: a loop over the guest's data doesn't end", site));
+	if (llv->steps % OVM_LLV_CLOCK_STEPS == 0 && ovm_llv_now_ms() > llv->deadline)
+		leave(llv,
+		      ovm_error_format(OVM_ERROR_BUDGET,
+				       "%s: going through the guest's data takes too long", site));
 }
 
 void ovm_llv_rt_enter(const char *site)
