@@ -118,7 +118,7 @@ static bool check_swap(struct check *check)
 	if (total > 0)
 		report(check, "swap", true, NULL,
 		       "%lld MiB: pages that are swapped out can't be saved",
-		       (long long)total * 4096 >> 20);
+		       (long long)(total >> 8));
 	else
 		report(check, "swap", true, NULL, "none");
 	return true;

@@ -16,6 +16,8 @@ struct ovm {
 	struct ovm_vm *vm;
 	struct ovm_kernel *kernel;
 	struct ovm_llv *llv;
+	/* Of each extraction. */
+	struct ovm_llv_budget budget;
 	/* Made by the first dump. */
 	struct ovm_engine *engine;
 	/* An eventfd: readable when the caller wants to stop. */

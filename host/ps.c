@@ -177,7 +177,7 @@ struct ovm_error *ovm_ps(struct ovm *ovm, struct ovm_process_list **ret)
 		if (err)
 			return err;
 		err = ovm_llv_run(ovm->llv, "ovm_extract_ps", OVM_LLV_ENTRY(ovm_extract_ps), &args,
-				  NULL, arena);
+				  &ovm->budget, arena);
 		if (!err)
 			err = make_list(ovm, args.list, ret);
 		ovm_llv_arena_destroy(arena);

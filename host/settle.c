@@ -241,7 +241,7 @@ static const char *settle_sleeping_call(const struct ovm_rec_thread *thread,
 /* The call is over and the thread was on its way out: do what the kernel's signal path would. */
 static void settle_finished_call(struct ovm_rec_regs *regs)
 {
-	switch (-(int64_t)regs->ax) {
+	switch (-regs->ax) {
 	case ERESTARTSYS:
 	case ERESTARTNOINTR:
 	case ERESTARTNOHAND:

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/image/report.h"
 #include "vmi/cleanup.h"
 #include "xsave.h"
 
@@ -12,19 +13,22 @@ enum {
 	/* Layout of struct rseq and struct rseq_cs (include/uapi/linux/rseq.h). */
 	RSEQ_CS_OFFSET = 8,
 	RSEQ_CS_SIZE = 32,
+	/* What is kept of each thread's extended state: images have nothing beyond. */
+	SAVED_XSAVE = OVM_XSAVE_TILECFG,
 };
 
 /* The error for a thread that can't be taken now; the caller tries again. */
 static struct ovm_error *not_now(const struct ovm_rec_thread *thread, const char *why)
 {
 	const char *call = NULL;
+	char comm[OVM_IMAGE_QUOTED_MAX];
 
 	if (thread->where == OVM_REC_IN_SYSCALL)
 		call = ovm_syscall_name((int64_t)thread->regs.orig_ax);
-	struct ovm_error *err =
-		ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d (%.*s) %s%s%s", thread->tid,
-				 (int)sizeof(thread->comm), thread->comm, why, call ? ", in " : "",
-				 call ? call : "");
+	struct ovm_error *err = ovm_error_format(
+		OVM_ERROR_INCONSISTENT, "thread %d (%s) %s%s%s", thread->tid,
+		ovm_image_quote(thread->comm, strnlen(thread->comm, sizeof(thread->comm)), comm),
+		why, call ? ", in " : "", call ? call : "");
 
 	err->pid = thread->tid;
 	return err;
@@ -122,29 +126,49 @@ static struct ovm_error *settle(struct ovm *ovm, const struct ovm_vcpus *vcpus,
 	return why ? not_now(thread, why) : NULL;
 }
 
-/* Check everything that decides whether a state can be taken now, by the cheapest means first. */
-static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena)
+struct ovm_error *ovm_state_look(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena,
+				 struct ovm_rec_quiescence *ret)
 {
-	struct ovm_rec_quiescence q = {.pid = pid};
-	struct ovm_extract_quiescence_args args = {.q = &q};
-	const struct ovm_settle_clock clock = {0};
-	struct ovm_vcpus *vcpus = NULL;
+	struct ovm_extract_quiescence_args args = {.q = ret};
+
+	*ret = (struct ovm_rec_quiescence){.pid = pid};
 	struct ovm_error *err =
 		ovm_llv_run(ovm->llv, "ovm_extract_quiescence",
-			    OVM_LLV_ENTRY(ovm_extract_quiescence), &args, NULL, arena);
+			    OVM_LLV_ENTRY(ovm_extract_quiescence), &args, &ovm->budget, arena);
 
 	if (!err)
-		err = check_locks(&q);
-	if (!err && !q.found)
+		err = check_locks(ret);
+	if (!err && !ret->found)
 		err = ovm_error_format(OVM_ERROR_NOT_FOUND,
 				       "the guest has no process %d: 'ovm-gpu ps' lists them", pid);
-	if (!err)
-		err = ovm_vcpus_read_notes(ovm->vm, &vcpus);
-	for (const struct ovm_rec_thread *t = q.threads; t && !err; t = t->next) {
+	return err;
+}
+
+struct ovm_error *ovm_state_check(struct ovm *ovm, const struct ovm_rec_quiescence *q,
+				  const struct ovm_vcpus *vcpus)
+{
+	const struct ovm_settle_clock clock = {0};
+	struct ovm_error *err = NULL;
+
+	for (const struct ovm_rec_thread *t = q->threads; t && !err; t = t->next) {
 		struct ovm_settled settled;
 
 		err = settle(ovm, vcpus, &clock, t, &settled);
 	}
+	return err;
+}
+
+/* Check everything that decides whether a state can be taken now, by the cheapest means first. */
+static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena)
+{
+	struct ovm_rec_quiescence q;
+	struct ovm_vcpus *vcpus = NULL;
+	struct ovm_error *err = ovm_state_look(ovm, pid, arena, &q);
+
+	if (!err)
+		err = ovm_vcpus_read_notes(ovm->vm, &vcpus);
+	if (!err)
+		err = ovm_state_check(ovm, &q, vcpus);
 	ovm_vcpus_free(vcpus);
 	return err;
 }
@@ -185,11 +209,18 @@ static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *sta
 	if (settled->fpu_in_vcpu) {
 		const struct ovm_vcpu *vcpu = find_vcpu(ovm, state->vcpus, thread->cpu);
 
-		memcpy(out, vcpu->xsave, OVM_XSAVE_BYTES);
+		if (!vcpu)
+			return not_now(thread, "has left its CPU");
+		memcpy(out, vcpu->xsave, SAVED_XSAVE);
 		return NULL;
 	}
-	return ovm_error_prepend(ovm_xsave_expand(thread, &state->xsave_layout, out), "thread %d",
-				 thread->tid);
+	uint8_t whole[OVM_XSAVE_BYTES];
+	struct ovm_error *err = ovm_xsave_expand(thread, &state->xsave_layout, whole);
+
+	if (err)
+		return ovm_error_prepend(err, "thread %d", thread->tid);
+	memcpy(out, whole, SAVED_XSAVE);
+	return NULL;
 }
 
 static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
@@ -198,7 +229,7 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 	const struct ovm_settle_clock clock = {state->clock.monotonic, state->clock.boottime,
 					       state->clock.realtime};
 	struct ovm_image_thread *image = &state->threads[i];
-	uint8_t *xsave = state->xsave + i * OVM_XSAVE_BYTES;
+	uint8_t *xsave = state->xsave + i * SAVED_XSAVE;
 	struct ovm_settle_rseq rseq;
 	struct ovm_settled settled;
 	struct ovm_error *err = settle(ovm, state->vcpus, &clock, thread, &settled);
@@ -216,7 +247,7 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 		.fs_base = settled.fs_base,
 		.gs_base = settled.gs_base,
 		.xsave = xsave,
-		.xsave_size = OVM_XSAVE_BYTES,
+		.xsave_size = SAVED_XSAVE,
 		.blocked = settled.blocked,
 	};
 	state->patches[i] = settled.patch;
@@ -231,7 +262,7 @@ static struct ovm_error *fill_threads(struct ovm *ovm, struct ovm_state *state)
 		nr++;
 	state->threads = calloc(nr + 1, sizeof(*state->threads));
 	state->patches = calloc(nr + 1, sizeof(*state->patches));
-	state->xsave = calloc(nr + 1, OVM_XSAVE_BYTES);
+	state->xsave = calloc(nr + 1, SAVED_XSAVE);
 	if (!state->threads || !state->patches || !state->xsave)
 		return ovm_error_no_memory();
 	for (const struct ovm_rec_thread *t = state->process->threads; t; t = t->next) {
@@ -348,9 +379,30 @@ static struct ovm_error *read_clock(struct ovm *ovm, struct ovm_state *state)
 	return err;
 }
 
-struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)
+struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state)
 {
 	struct ovm_extract_process_args args = {.pid = pid};
+	struct ovm_error *err =
+		ovm_llv_run(ovm->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
+			    &args, &ovm->budget, state->arena);
+
+	if (!err && args.process->pid != pid)
+		err = ovm_error_format(OVM_ERROR_CORRUPT,
+				       "process %d leads to another one (%d) in the guest", pid,
+				       args.process->pid);
+	if (!err) {
+		state->process = args.process;
+		err = ovm_kernel_translate(ovm->kernel, state->process->mm.pgd, &state->pgd);
+	}
+	if (err)
+		return err;
+	ovm_xsave_layout_read(ovm->kernel, &state->xsave_layout);
+	err = fill_threads(ovm, state);
+	return err ? err : fill_timers(state);
+}
+
+struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)
+{
 	struct ovm_error *err;
 
 	memset(ret, 0, sizeof(*ret));
@@ -362,17 +414,7 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 	if (!err)
 		err = read_clock(ovm, ret);
 	if (!err)
-		err = ovm_llv_run(ovm->llv, "ovm_extract_process",
-				  OVM_LLV_ENTRY(ovm_extract_process), &args, NULL, ret->arena);
-	if (!err) {
-		ret->process = args.process;
-		err = ovm_kernel_translate(ovm->kernel, ret->process->mm.pgd, &ret->pgd);
-	}
-	ovm_xsave_layout_read(ovm->kernel, &ret->xsave_layout);
-	if (!err)
-		err = fill_threads(ovm, ret);
-	if (!err)
-		err = fill_timers(ret);
+		err = ovm_state_fill(ovm, pid, ret);
 	if (err)
 		ovm_state_deinit(ret);
 	return err;

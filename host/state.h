@@ -23,7 +23,7 @@ struct ovm_state {
 	struct ovm_image_thread *threads;
 	struct ovm_settle_patch *patches; /* one a thread */
 	size_t nr_threads;
-	/* XSAVE areas of the threads, one behind the other. */
+	/* Extended state of the threads, one behind the other, in the standard form of XSAVE. */
 	uint8_t *xsave;
 	struct ovm_xsave_layout xsave_layout;
 	struct ovm_image_posix_timer *posix_timers;
@@ -38,6 +38,21 @@ struct ovm_state {
  * the thread, its system call and the reason; OVM_ERROR_NOT_FOUND; those of the extractors.
  */
 struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret);
+
+/*
+ * The parts of it that need nothing of the VM but its RAM.
+ */
+
+/** Look at locks and threads. Errors: those of ovm_state_take() that don't depend on the vCPUs. */
+struct ovm_error *ovm_state_look(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena,
+				 struct ovm_rec_quiescence *ret);
+
+/** Whether each thread can be taken where it is; of the vCPUs, general registers suffice. */
+struct ovm_error *ovm_state_check(struct ovm *ovm, const struct ovm_rec_quiescence *q,
+				  const struct ovm_vcpus *vcpus);
+
+/** Take a state that has been checked; arena, vCPUs and clock of @state are set. */
+struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state);
 
 /** Release what a state holds; also one that is all zero. */
 void ovm_state_deinit(struct ovm_state *state);
