@@ -223,6 +223,8 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 	NUMBER(o, f, owner_pid_type);
 	SIGNED(o, f, owner_signum);
 	NUMBER(o, f, seals);
+	NUMBER(o, f, huge_shift);
+	NUMBER(o, f, mapped_shared);
 	NUMBER(o, f, uid);
 	NUMBER(o, f, gid);
 	NUMBER(o, f, has_locks);

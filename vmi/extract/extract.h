@@ -139,8 +139,15 @@ LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *tab
 			struct ovm_rec_process __host *rec);
 LLV_SHARED void ovm_fs(struct ovm_files __host *files, struct fs_struct *fs,
 		       struct ovm_rec_fs __host *rec);
-/** Whether the inode is one of the kernel's own tmpfs: memfd, shared anonymous memory, SysV. */
-LLV_SHARED bool ovm_inode_is_internal_shmem(const struct inode *inode);
+/**
+ * Whether the inode is one of the kernel's own tmpfs or hugetlbfs: memfd, shared anonymous memory,
+ * SysV.
+ */
+LLV_SHARED bool ovm_inode_is_internal_memory(const struct inode *inode);
+/** Whether it is of hugetlbfs, the kernel's own or another. */
+LLV_SHARED bool ovm_inode_is_hugetlb(const struct inode *inode);
+/** log2 of the number of small pages in a page of a hugetlbfs inode. */
+LLV_SHARED unsigned int ovm_huge_order(const struct inode *inode);
 
 /* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
 
@@ -149,7 +156,8 @@ LLV_SHARED void ovm_mm(struct ovm_files __host *files, struct mm_struct *mm,
 LLV_SHARED __u64 ovm_mm_flags(const struct mm_struct *mm);
 /** Resident pages of one kind: MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES. */
 LLV_SHARED __u64 ovm_mm_counter(struct mm_struct *mm, unsigned int member);
-LLV_SHARED __u32 ovm_shmem_seals(const struct inode *inode);
+/** Seals of an inode of the kernel's own tmpfs or hugetlbfs. */
+LLV_SHARED __u32 ovm_memory_seals(const struct inode *inode);
 /** Objects of shared memory among the files of a process. */
 LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
 

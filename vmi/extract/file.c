@@ -3,6 +3,7 @@
  * Open files: the descriptor table, what each file is, where it is.
  */
 #include <linux/dcache.h>
+#include <linux/hugetlb.h>
 #include <linux/kdev_t.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
@@ -26,6 +27,8 @@ enum {
 	/* Bits of dev_t for the minor number inside the kernel (linux/kdev_t.h). */
 	MAX_FDS = 1 << 26,
 	ANON_PIDFS_MAGIC = 0x50494446, /* PID_FS_MAGIC, since v6.9 */
+	/* Pages of 1 GiB, the largest of x86-64. */
+	MAX_HUGE_ORDER = 18,
 };
 
 /* Super blocks that the kernel mounts for itself have SB_KERNMOUNT. */
@@ -34,10 +37,26 @@ static bool is_kernel_mount(const struct super_block *sb)
 	return sb->s_flags & SB_KERNMOUNT;
 }
 
-LLV_SHARED bool ovm_inode_is_internal_shmem(const struct inode *inode)
+LLV_SHARED bool ovm_inode_is_hugetlb(const struct inode *inode)
 {
-	return inode->i_sb->s_magic == TMPFS_MAGIC && is_kernel_mount(inode->i_sb) &&
-	       (inode->i_mode & S_IFMT) == S_IFREG;
+	return inode->i_sb->s_magic == HUGETLBFS_MAGIC;
+}
+
+LLV_SHARED bool ovm_inode_is_internal_memory(const struct inode *inode)
+{
+	return (inode->i_sb->s_magic == TMPFS_MAGIC || ovm_inode_is_hugetlb(inode)) &&
+	       is_kernel_mount(inode->i_sb) && (inode->i_mode & S_IFMT) == S_IFREG;
+}
+
+/* All files of one hugetlbfs have pages of one size. */
+LLV_SHARED unsigned int ovm_huge_order(const struct inode *inode)
+{
+	const struct hugetlbfs_sb_info *sbi = inode->i_sb->s_fs_info;
+	unsigned int order = sbi->hstate->order;
+
+	if (order > MAX_HUGE_ORDER)
+		llv_fail(LLV_CORRUPT, inode, "size of huge pages is out of range");
+	return order;
 }
 
 /* Names that mm/memfd.c, mm/shmem.c and ipc/shm.c give to their files. */
@@ -204,8 +223,10 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *
 	rec->kind = kind_of(file, inode);
 	locate(files, &file->f_path, rec);
 	owner(file, rec);
-	if (rec->kind == OVM_REC_FILE_MEMFD || rec->kind == OVM_REC_FILE_SHMEM_ANON)
-		rec->seals = ovm_shmem_seals(inode);
+	if (ovm_inode_is_internal_memory(inode))
+		rec->seals = ovm_memory_seals(inode);
+	if (ovm_inode_is_hugetlb(inode))
+		rec->huge_shift = ovm_huge_order(inode) + PAGE_SHIFT;
 	rec->has_locks = ovm_file_has_locks(file, files->owner);
 	return rec;
 }

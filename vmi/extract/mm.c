@@ -2,9 +2,10 @@
 /*
  * Address spaces: their bounds, their areas.
  */
-#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/percpu_counter.h>
+
+#include <asm/vdso.h>
 
 #include "extract.h"
 #include "timer.h"
@@ -215,14 +216,16 @@ static void anon_name(const struct vm_area_struct *vma, struct ovm_rec_vma __hos
 		llv_string(&rec->anon_name, name->name, ANON_NAME_MAX);
 }
 
-/* The page size of a hugetlb area is that of the file system which its file is on. */
-static __u8 huge_shift(const struct vm_area_struct *vma)
+static void area_file(struct ovm_files __host *files, const struct vm_area_struct *vma,
+		      struct ovm_rec_vma __host *rec)
 {
-	if (!vma->vm_file || !llv_type_exists(struct hugetlbfs_sb_info))
-		return 0;
-	const struct hugetlbfs_sb_info *sbi = vma->vm_file->f_inode->i_sb->s_fs_info;
-
-	return sbi && sbi->hstate ? sbi->hstate->order + PAGE_SHIFT : 0;
+	if (!vma->vm_file)
+		return;
+	rec->file = ovm_file(files, vma->vm_file);
+	if (rec->may_share)
+		rec->file->mapped_shared = 1;
+	if (rec->hugetlb)
+		rec->huge_shift = rec->file->huge_shift;
 }
 
 static void area(struct ovm_files __host *files, const struct vm_area_struct *vma,
@@ -236,10 +239,7 @@ static void area(struct ovm_files __host *files, const struct vm_area_struct *vm
 	rec->anon_vma = vma->anon_vma != NULL;
 	if (llv_field_exists(struct vm_area_struct, vm_userfaultfd_ctx.ctx))
 		rec->uffd |= vma->vm_userfaultfd_ctx.ctx != NULL;
-	if (vma->vm_file)
-		rec->file = ovm_file(files, vma->vm_file);
-	if (rec->hugetlb)
-		rec->huge_shift = huge_shift(vma);
+	area_file(files, vma, rec);
 	special(vma, rec);
 	anon_name(vma, rec);
 }

@@ -240,6 +240,7 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_SHMEM_ANON,
 	/* System V shared memory segment seen as a file. */
 	OVM_REC_FILE_SYSV_SHM,
+	/* mmap(MAP_HUGETLB | MAP_ANONYMOUS): "anon_hugepage" on the kernel's internal hugetlbfs. */
 	OVM_REC_FILE_HUGETLB_ANON,
 	/* Those that this tool does not save (yet). */
 	OVM_REC_FILE_PIPE,
@@ -287,6 +288,10 @@ struct ovm_rec_file {
 	__s32 owner_signum;
 	/* memfd */
 	__u32 seals;
+	/* Of huge pages: log2 of the page size; else 0. */
+	__u8 huge_shift;
+	/* An area of the process is a shared mapping of this file. */
+	__u8 mapped_shared;
 	__u32 uid, gid;
 	/* file_operations, for a message; the host resolves the symbol. */
 	__u64 f_op;
@@ -344,7 +349,7 @@ struct ovm_rec_runs {
 	struct ovm_rec_run run[OVM_REC_RUNS_PER_NODE];
 };
 
-/* A shmem inode whose content has to be saved: shared anonymous memory, memfd. */
+/* An inode whose content has to be saved: shared anonymous memory, memfd, of huge pages or not. */
 struct ovm_rec_shmem {
 	struct ovm_rec_shmem __host *next;
 	__u64 inode; /* identity */

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contents of shared memory objects: the page cache of the kernel's internal tmpfs.
+ * Contents of shared memory objects: the page cache of the kernel's internal tmpfs and hugetlbfs.
  *
  * XArray (linux/xarray.h, since v4.20): nodes of 64 slots, each for 2^shift indices.  An entry
  * whose low two bits are 10 is internal: a node (above 4096), or the number of a sibling slot that
  * holds the entry for this one too.  An entry with bit 0 set is a value: here, where a page is
  * swapped out.  Anything else is the first struct page of a folio, which may cover many slots.
+ *
+ * Indices count small pages; of hugetlbfs, they counted huge ones before a08c7193e4f1 ("mm/filemap:
+ * remove hugetlb special casing in filemap.c", v6.7).  Then each huge page has one slot of a single
+ * index.  Since, it has as many indices as small pages, 512 at least, which no slot of a single
+ * index is part of: the slot tells which it is.
  */
+#include <linux/hugetlb.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
 #include <linux/shmem_fs.h>
@@ -33,10 +39,14 @@ enum {
 struct walk {
 	struct ovm_rec_shmem __host *object;
 	struct ovm_rec_runs __host *last;
+	/* log2 of the small pages in each page of the object. */
+	unsigned int order;
 };
 
-LLV_SHARED __u32 ovm_shmem_seals(const struct inode *inode)
+LLV_SHARED __u32 ovm_memory_seals(const struct inode *inode)
 {
+	if (ovm_inode_is_hugetlb(inode))
+		return container_of(inode, struct hugetlbfs_inode_info, vfs_inode)->seals;
 	return container_of(inode, struct shmem_inode_info, vfs_inode)->seals;
 }
 
@@ -115,6 +125,16 @@ static void append(struct walk __host *walk, u64 index, u64 pfn, u64 nr)
 	run->nr = nr;
 }
 
+/* A page of hugetlbfs with an index in units of such pages. */
+static void huge_leaf(struct walk __host *walk, const struct page *page, u64 index)
+{
+	u64 nr = 1ULL << walk->order;
+
+	if (index >> (64 - PAGE_SHIFT - walk->order) || page_frame(page) & (nr - 1))
+		llv_fail(LLV_CORRUPT, page, "page cache entry is not a huge page");
+	append(walk, index << walk->order, page_frame(page), nr);
+}
+
 static void leaf(struct walk __host *walk, unsigned long entry, u64 index, u64 nr)
 {
 	if (!entry || (entry & 3) == 2)
@@ -128,7 +148,11 @@ static void leaf(struct walk __host *walk, unsigned long entry, u64 index, u64 n
 
 	if (first > index)
 		llv_fail(LLV_CORRUPT, page, "page cache entry lies before its folio");
-	if (is_up_to_date(page))
+	if (!is_up_to_date(page))
+		return;
+	if (walk->order && nr == 1)
+		huge_leaf(walk, page, index);
+	else
 		append(walk, index, page_frame(page) + (index - first), nr);
 }
 
@@ -194,6 +218,8 @@ static struct ovm_rec_shmem __host *object(const struct inode *inode)
 	rec->ino = inode->i_ino;
 	rec->size = inode->i_size;
 	walk->object = rec;
+	if (ovm_inode_is_hugetlb(inode))
+		walk->order = ovm_huge_order(inode);
 	if (is_node(head))
 		walk_nodes(walk, (const struct xa_node *)(head - 2));
 	else
@@ -201,10 +227,20 @@ static struct ovm_rec_shmem __host *object(const struct inode *inode)
 	return rec;
 }
 
-static bool holds_shared_memory(const struct ovm_rec_file __host *file)
+/* Private mappings of huge pages have a file too, whose page cache stays empty. */
+static bool holds_shared_memory(const struct ovm_rec_file __host *file, const struct inode *inode)
 {
-	return file->kind == OVM_REC_FILE_MEMFD || file->kind == OVM_REC_FILE_SHMEM_ANON ||
-	       file->kind == OVM_REC_FILE_SYSV_SHM;
+	switch (file->kind) {
+	case OVM_REC_FILE_MEMFD:
+	case OVM_REC_FILE_MEMFD_HUGETLB:
+	case OVM_REC_FILE_SHMEM_ANON:
+	case OVM_REC_FILE_SYSV_SHM:
+		return true;
+	case OVM_REC_FILE_HUGETLB_ANON:
+		return file->mapped_shared || inode->i_mapping->i_pages.xa_head;
+	default:
+		return false;
+	}
 }
 
 LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec)
@@ -215,7 +251,7 @@ LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec)
 		const struct inode *inode = (const struct inode *)file->inode;
 		struct ovm_rec_shmem __host *known = rec->shmem;
 
-		if (!holds_shared_memory(file) || !ovm_inode_is_internal_shmem(inode))
+		if (!holds_shared_memory(file, inode) || !ovm_inode_is_internal_memory(inode))
 			continue;
 		while (known && known->inode != file->inode)
 			known = known->next;
