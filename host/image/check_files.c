@@ -121,6 +121,7 @@ static const char *kind_problem(const struct ovm_image_process *p, const struct 
 	case OVM_REC_FILE_CHRDEV_MEM:
 		return ovm_image_path_problem(file);
 	case OVM_REC_FILE_MEMFD:
+	case OVM_REC_FILE_MEMFD_HUGETLB:
 	case OVM_REC_FILE_SHMEM_ANON:
 		return memory_problem(file);
 	default:

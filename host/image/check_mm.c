@@ -25,6 +25,8 @@ static const char *file_problem(const struct ovm_rec_vma *vma)
 		return ovm_image_path_problem(file);
 	case OVM_REC_FILE_MEMFD:
 	case OVM_REC_FILE_SHMEM_ANON:
+	case OVM_REC_FILE_MEMFD_HUGETLB:
+	case OVM_REC_FILE_HUGETLB_ANON:
 		return NULL;
 	case OVM_REC_FILE_CHRDEV_MEM:
 		if (file->rdev_major == MEM_MAJOR && file->rdev_minor == ZERO_MINOR &&
@@ -64,17 +66,14 @@ static const char *vma_problem(const struct ovm_rec_vma *vma)
 		       "GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK";
 	if (uses_key(vma))
 		return "has a protection key, which CRIU does not restore";
-	if (vma->hugetlb)
-		return ovm_image_vma_is_private_huge(vma) ? NULL
-							  : "is of huge pages that are shared or "
-							    "of a file, which this version "
-							    "does not save";
 	if (vma->pfnmap || vma->io || vma->mixedmap)
 		return "maps device memory, which can't be saved";
 	if (!vma->file)
 		return vma->may_share ? "is shared memory without an object" : NULL;
 	if (vma->pgoff >> (64 - PAGE_SHIFT))
 		return "has an impossible offset";
+	if (vma->hugetlb && !ovm_image_file_is_memory(vma->file))
+		return "is of huge pages of a file, which this version does not save";
 	return file_problem(vma);
 }
 
@@ -126,19 +125,38 @@ static void warn_losses(struct ovm_image_report *report, const struct losses *lo
 				       table[i].what);
 }
 
-static bool has_content(const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
+static bool has_object(const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_shmem *shmem = rec->shmem;
 
 	while (shmem && shmem->inode != file->inode)
 		shmem = shmem->next;
-	return shmem || !file->size;
+	return shmem;
+}
+
+/* Private huge pages are restored without the file, which holds nothing. */
+static bool needs_object(const struct ovm_rec_file *file)
+{
+	return ovm_image_file_is_memory(file) && file->size &&
+	       (file->kind != OVM_REC_FILE_HUGETLB_ANON || file->mapped_shared);
+}
+
+/* Through /proc/PID/map_files a process can have private mappings of what others share. */
+static void check_private_huge(struct ovm_image_report *report, const struct ovm_rec_process *rec)
+{
+	for (const struct ovm_rec_vma *vma = rec->mm.vmas; vma; vma = vma->next)
+		if (ovm_image_vma_is_private_huge(vma) && has_object(rec, vma->file))
+			ovm_image_reason(report,
+					 "memory 0x%llx-0x%llx: is a private mapping of shared "
+					 "huge pages, which this version does not save",
+					 (unsigned long long)vma->start,
+					 (unsigned long long)vma->end);
 }
 
 static void check_shared(struct ovm_image_report *report, const struct ovm_rec_process *rec)
 {
 	for (const struct ovm_rec_file *file = rec->files; file; file = file->next)
-		if (ovm_image_file_is_memory(file) && !has_content(rec, file))
+		if (needs_object(file) && !has_object(rec, file))
 			ovm_image_reason(report,
 					 "shared memory (inode %llu): its content is not "
 					 "known",
@@ -171,5 +189,6 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
 		ovm_image_reason(report, "its memory areas are %s",
 				 sorted ? "not known" : "out of order");
 	check_shared(report, p->rec);
+	check_private_huge(report, p->rec);
 	warn_losses(report, &losses);
 }

@@ -4,11 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mm.h"
 #include "vmi/cleanup.h"
 
 bool ovm_image_file_is_memory(const struct ovm_rec_file *file)
 {
-	return file->kind == OVM_REC_FILE_MEMFD || file->kind == OVM_REC_FILE_SHMEM_ANON;
+	switch (file->kind) {
+	case OVM_REC_FILE_MEMFD:
+	case OVM_REC_FILE_MEMFD_HUGETLB:
+	case OVM_REC_FILE_SHMEM_ANON:
+	case OVM_REC_FILE_HUGETLB_ANON:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int compare_u64(uint64_t a, uint64_t b)
@@ -74,7 +83,8 @@ static void add(struct ovm_image_file_table *table, const struct ovm_rec_file *f
 static void add_process(struct ovm_image_file_table *table, const struct ovm_rec_process *process)
 {
 	for (const struct ovm_rec_vma *vma = process->mm.vmas; vma; vma = vma->next)
-		add(table, vma->hugetlb ? NULL : vma->file, OVM_IMAGE_FILE_PATH);
+		add(table, ovm_image_vma_is_private_huge(vma) ? NULL : vma->file,
+		    OVM_IMAGE_FILE_PATH);
 	for (const struct ovm_rec_fd *fd = process->fds; fd; fd = fd->next)
 		add(table, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);
 	add(table, process->mm.exe, OVM_IMAGE_FILE_PATH);

@@ -15,13 +15,22 @@
 #include "vmi/cleanup.h"
 #include "write.h"
 
+/* memfd_create(2) */
+enum {
+	K_MFD_HUGETLB = 4,
+	K_MFD_HUGE_SHIFT = 26,
+};
+
 static char *object_name(struct ovm_image_pool *pool, const struct ovm_rec_file *file)
 {
-	static const char prefix[] = "memfd:", anonymous[] = "/dev/zero";
+	static const char prefix[] = "memfd:", anonymous[] = "/dev/zero",
+			  anonymous_huge[] = "/anon_hugepage";
 	size_t skip = strlen(prefix);
 
 	if (file->kind == OVM_REC_FILE_SHMEM_ANON)
 		return ovm_image_string(pool, anonymous, strlen(anonymous));
+	if (file->kind == OVM_REC_FILE_HUGETLB_ANON)
+		return ovm_image_string(pool, anonymous_huge, strlen(anonymous_huge));
 	if (file->path.len < skip || memcmp(file->path.data, prefix, skip))
 		skip = 0;
 	if (file->path.len == skip)
@@ -45,6 +54,9 @@ static struct ovm_error *put_object(struct ovm_image_file *image,
 	entry.shmid = object->shmid;
 	entry.seals = file->seals;
 	entry.inode_id = object->inode_id;
+	entry.has_hugetlb_flag = file->huge_shift != 0;
+	if (file->huge_shift)
+		entry.hugetlb_flag = K_MFD_HUGETLB | (uint32_t)file->huge_shift << K_MFD_HUGE_SHIFT;
 	return ovm_image_file_put(image, &entry.base);
 }
 

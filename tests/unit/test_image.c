@@ -406,6 +406,32 @@ OVM_TEST(image, private_huge_pages_are_mapped_without_a_file)
 	ASSERT_EQ_U64(mm->vmas[MODEL_DATA]->shmid, 0);
 }
 
+OVM_TEST(image, shared_huge_pages_are_a_memfd_of_their_size)
+{
+	image_model_init(&model);
+	model.files[MODEL_SHM].kind = OVM_REC_FILE_HUGETLB_ANON;
+	model.files[MODEL_SHM].path = image_model_bytes("anon_hugepage");
+	model.files[MODEL_SHM].mapped_shared = 1;
+	model.files[MODEL_SHM].huge_shift = 21;
+	model.vmas[MODEL_SHARED].hugetlb = 1;
+	model.vmas[MODEL_SHARED].huge_shift = 21;
+	model.files[MODEL_MEMFD].kind = OVM_REC_FILE_MEMFD_HUGETLB;
+	model.files[MODEL_MEMFD].huge_shift = 30;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_check(&model.set));
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(MmEntry, mm, "mm-4711.img", mm_entry__descriptor, 0);
+	ASSERT_EQ_U64(mm->vmas[MODEL_SHARED]->flags, 21u << 26 | 0x40001);
+	ASSERT_EQ_U64(mm->vmas[MODEL_SHARED]->status, 0x4081);
+	ASSERT_TRUE(mm->vmas[MODEL_SHARED]->shmid);
+	MESSAGE(MemfdInodeEntry, shm, "memfd.img", memfd_inode_entry__descriptor, 0);
+	MESSAGE(MemfdInodeEntry, memfd, "memfd.img", memfd_inode_entry__descriptor, 1);
+	ASSERT_STREQ(shm->name, "/anon_hugepage");
+	ASSERT_EQ_U64(shm->hugetlb_flag, 21u << 26 | 4);
+	ASSERT_STREQ(memfd->name, "blob");
+	ASSERT_EQ_U64(memfd->hugetlb_flag, 30u << 26 | 4);
+}
+
 OVM_TEST(image, advice_is_a_bit_each)
 {
 	image_model_init(&model);

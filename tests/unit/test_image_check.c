@@ -109,7 +109,7 @@ OVM_TEST(image_check, refuses_each_kind_of_descriptor_by_name)
 		{OVM_REC_FILE_NAMESPACE, "fd 1: namespace"},
 		{OVM_REC_FILE_OTHER, "fd 1: file of an unknown kind"},
 		{OVM_REC_FILE_SYSV_SHM, "fd 1: System V shared memory"},
-		{OVM_REC_FILE_MEMFD_HUGETLB, "fd 1: memfd of huge pages"},
+		{OVM_REC_FILE_HUGETLB_ANON, "fd 1: huge pages"},
 		{(enum ovm_rec_file_kind)77, "fd 1: file of an unknown kind"},
 	};
 
@@ -187,8 +187,12 @@ OVM_TEST(image_check, refuses_areas_that_can_t_be_mapped_again)
 	m.vmas[MODEL_DATA].pfnmap = 1;
 	ASSERT_REFUSED("maps device memory");
 	start();
-	m.vmas[MODEL_SHARED].hugetlb = 1;
-	ASSERT_REFUSED("huge pages that are shared");
+	m.vmas[MODEL_DATA].hugetlb = 1;
+	ASSERT_REFUSED("huge pages of a file");
+	start();
+	m.vmas[MODEL_MEMFD_PRIVATE].hugetlb = 1;
+	m.files[MODEL_MEMFD].kind = OVM_REC_FILE_HUGETLB_ANON;
+	ASSERT_REFUSED("memory 0x7f0000010000-0x7f0000011000: is a private mapping of shared huge");
 	start();
 	m.files[MODEL_SHM].kind = OVM_REC_FILE_SYSV_SHM;
 	ASSERT_REFUSED("System V shared memory");
