@@ -7,7 +7,7 @@ A VM lives in a directory of its own:
     agent.sock    the control channel (see agent.c)
     serial.log    the guest's console
     pid, options.json
-and its RAM in /dev/shm, by a name that options.json tells.
+and its RAM in /dev/shm (or where there is room), by a name that options.json tells.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import select
 import shlex
 import shutil
@@ -128,6 +129,19 @@ def kvm_works():
     works = _kvm_boots()
     known.write_text(f"{boot} {'yes' if works else 'no'}\n")
     return works
+
+
+@functools.lru_cache(maxsize=None)
+def host_has_la57():
+    """Whether this machine has 5-level page tables; KVM's guests have no more than that."""
+    flags = re.search(r"^flags\s*:(.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return bool(flags) and "la57" in flags.group(1).split()
+
+
+def ram_directory(size):
+    """Where files of guests' RAM go: into memory, but containers often have next to none there."""
+    free = os.statvfs("/dev/shm")
+    return "/dev/shm" if free.f_bavail * free.f_frsize >= size else tempfile.gettempdir()
 
 
 class Qmp:
@@ -311,7 +325,7 @@ class Vm:
         except BaseException as error:
             console = (self.directory / "serial.log").read_text(errors="replace")
             self.stop()
-            if not isinstance(error, VmError):
+            if not isinstance(error, (VmError, OSError)):
                 raise
             raise VmError(f"the guest did not boot: {error}\n{console[-2000:]}") from None
 
@@ -325,7 +339,7 @@ class Vm:
         for node in range(nodes):
             each = f"id=ram{node},size={total // nodes},share={share}"
             if options["backend"] == "file":
-                fd, path = tempfile.mkstemp(prefix="ovm-guest-", dir="/dev/shm")
+                fd, path = tempfile.mkstemp(prefix="ovm-guest-", dir=ram_directory(total))
                 os.close(fd)
                 options["ram_files"].append(path)
                 arguments += ["-object", f"memory-backend-file,mem-path={path},{each}"]
@@ -345,12 +359,12 @@ class Vm:
         append = "console=ttyS0 quiet panic=-1 " + options["append"]
         if not options["kaslr"]:
             append += " nokaslr"
-        if kvm_works():
+        la57 = "on" if options["la57"] else "off"
+        if kvm_works() and (host_has_la57() or not options["la57"]):
             options["accel"] = "kvm"
-            accel = ["-accel", "kvm", "-cpu", "host"]
+            accel = ["-accel", "kvm", "-cpu", f"host,la57={la57}"]
         else:
             options["accel"] = "tcg"
-            la57 = "on" if options["la57"] else "off"
             accel = ["-accel", "tcg,thread=multi", "-cpu", f"{options['cpu']},la57={la57}"]
         socket_options = "server=on,wait=off"
         return ["qemu-system-x86_64", "-machine", "q35", *accel, "-smp", str(options["smp"]),
