@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A process in the snapshots that has something of everything that is saved, for tests that need
+ * one: threads that sleep in several ways, memory of all kinds, files, signals, timers.
+ *
+ * It makes /tmp/subject.ready when all of it is there.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	PAGE = 4096,
+	LONG_TIME = 100000,
+};
+
+static void *sleep_long(void *arg)
+{
+	const struct timespec time = {.tv_sec = LONG_TIME};
+
+	(void)arg;
+	for (;;)
+		nanosleep(&time, NULL);
+	return NULL;
+}
+
+static void *poll_long(void *arg)
+{
+	static char stack[1 << 16];
+	const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
+
+	(void)arg;
+	sigaltstack(&alternate, NULL);
+	for (;;)
+		poll(NULL, 0, LONG_TIME * 1000);
+	return NULL;
+}
+
+static void *wait_for_lock(void *arg)
+{
+	pthread_mutex_lock(arg);
+	return NULL;
+}
+
+static void *suspend(void *arg)
+{
+	sigset_t mask;
+
+	(void)arg;
+	sigfillset(&mask);
+	sigdelset(&mask, SIGUSR2);
+	for (;;)
+		sigsuspend(&mask);
+	return NULL;
+}
+
+static void on_signal(int signo)
+{
+	(void)signo;
+}
+
+static void fill(char *memory, size_t size)
+{
+	for (size_t i = 0; memory != MAP_FAILED && i < size; i += PAGE)
+		memset(memory + i, (int)(i / PAGE) + 1, PAGE);
+}
+
+static char *map(size_t size, int flags, int fd)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+}
+
+static void make_memory(void)
+{
+	char *memory = map(64 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	int fd = memfd_create("subject", MFD_ALLOW_SEALING);
+	int file = open("/tmp/subject.data", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	fill(memory, 64 * PAGE);
+	mprotect(memory + 8 * PAGE, PAGE, PROT_NONE);
+	mlock(memory + 16 * PAGE, PAGE);
+	madvise(memory + 24 * PAGE, PAGE, MADV_DONTFORK);
+	madvise(memory + 32 * PAGE, PAGE, MADV_WIPEONFORK);
+	fill(map(PAGE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1), PAGE);
+	fill(map(80 * PAGE, MAP_SHARED | MAP_ANONYMOUS, -1), 80 * PAGE);
+	if (!ftruncate(fd, 300 * PAGE) && !ftruncate(file, 16 * PAGE)) {
+		fill(map(300 * PAGE, MAP_SHARED, fd), 70 * PAGE);
+		fill(map(16 * PAGE, MAP_SHARED, file), 8 * PAGE);
+		fill(map(16 * PAGE, MAP_PRIVATE, file), 4 * PAGE);
+	}
+	lseek(dup(file), 5, SEEK_SET);
+	fcntl(open("/tmp", O_RDONLY | O_DIRECTORY), F_SETFD, FD_CLOEXEC);
+	fcntl(file, F_SETOWN, getpid());
+}
+
+static void make_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+	sigset_t blocked;
+
+	sigaction(SIGUSR1, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGUSR1);
+	sigaddset(&blocked, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	kill(getpid(), SIGUSR1);
+	raise(SIGUSR1);
+	for (int i = 0; i < 5; i++)
+		sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = i});
+}
+
+static void make_timers(void)
+{
+	const struct itimerval interval = {.it_value.tv_sec = LONG_TIME};
+	const struct itimerspec spec = {.it_value.tv_sec = LONG_TIME, .it_interval.tv_sec = 1};
+	const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_PROCESS_CPUTIME_ID};
+
+	setitimer(ITIMER_REAL, &interval, NULL);
+	setitimer(ITIMER_PROF, &interval, NULL);
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+		struct sigevent event = {.sigev_signo = SIGUSR1, .sigev_notify = SIGEV_SIGNAL};
+		timer_t timer;
+
+		if (!timer_create(clocks[i], &event, &timer))
+			timer_settime(timer, 0, &spec, NULL);
+	}
+}
+
+int main(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	void *(*const bodies[])(void *) = {sleep_long, poll_long, wait_for_lock, suspend};
+	pthread_t thread;
+
+	make_memory();
+	make_signals();
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+		if (pthread_create(&thread, NULL, bodies[i], &lock))
+			return 1;
+	make_timers();
+	sleep(1);
+	close(open("/tmp/subject.ready", O_WRONLY | O_CREAT, 0600));
+	for (;;)
+		pause();
+}
