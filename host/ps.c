@@ -6,6 +6,7 @@
 #include "context.h"
 #include "vmi/cleanup.h"
 #include "vmi/extract/record.h"
+#include "vmi/text.h"
 
 enum {
 	/* Most processes a list has, and most bytes shown of a command line. */
@@ -29,16 +30,17 @@ static const char *keep(struct list *list, char *string)
 	return string;
 }
 
-/* Make text of the guest's fit to be shown: one line, printing characters only. */
+/* Make text of the guest's fit to be shown. */
 static char *clean(const uint8_t *bytes, size_t len)
 {
 	char *text = malloc(len + 1);
 
 	if (!text)
 		return NULL;
-	for (size_t i = 0; i < len; i++)
-		text[i] = isprint(bytes[i]) || bytes[i] >= 0x80 ? (char)bytes[i] : '?';
+	if (len)
+		memcpy(text, bytes, len);
 	text[len] = '\0';
+	ovm_text_clean(text, len);
 	return text;
 }
 
@@ -86,8 +88,9 @@ static bool is_hex(const char *text, size_t len)
 static char *find_container(const char *cgroup)
 {
 	enum { ID_LEN = 64 };
+	const char *end = cgroup + strlen(cgroup);
 
-	for (const char *p = cgroup; strlen(p) >= ID_LEN; p++) {
+	for (const char *p = cgroup; end - p >= ID_LEN; p++) {
 		if ((p == cgroup || p[-1] == '/' || p[-1] == '-') && is_hex(p, ID_LEN) &&
 		    !isxdigit((unsigned char)p[ID_LEN]))
 			return strndup(p, ID_LEN);
@@ -167,8 +170,11 @@ struct ovm_error *ovm_ps(struct ovm *ovm, struct ovm_process_list **ret)
 	struct ovm_error *err = NULL;
 
 	*ret = NULL;
-	/* The guest runs on, and a list may change under the reader: then it is read again. */
-	for (int i = 0; i < ATTEMPTS && !*ret; i++) {
+	/*
+	 * The guest runs on, and a list may change under the reader: then it is read again, but not
+	 * if it took too long already.
+	 */
+	for (int i = 0; i < ATTEMPTS && !*ret && (!err || err->code != OVM_ERROR_BUDGET); i++) {
 		struct ovm_extract_ps_args args = {0};
 		struct ovm_llv_arena *arena;
 

@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "kernel_private.h"
+#include "text.h"
 
 enum {
 	/* Frequency of the ACPI power management timer, and its width. */
@@ -188,6 +189,7 @@ static struct ovm_error *read_name(struct ovm_kernel *kernel, uint64_t clock, ch
 		if (!buf[i])
 			break;
 	}
+	ovm_text_clean(buf, strlen(buf));
 	return ovm_error_prepend(err, "the guest's clock source");
 }
 

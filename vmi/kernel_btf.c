@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "kernel_private.h"
+#include "text.h"
 
 enum {
 	MAX_MODULES = 4096,
@@ -147,6 +148,7 @@ static struct ovm_error *visit_module(struct ovm_kernel *kernel, const struct mo
 	if (err || (name && strcmp(name, own_name)))
 		return err;
 	*found = true;
+	ovm_text_clean(own_name, strlen(own_name));
 	return ovm_error_prepend(load_module(kernel, layout, btf), "module %s", own_name);
 }
 

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "kernel_private.h"
+#include "text.h"
 
 /* Where areas start unless the kernel randomises them (Documentation/arch/x86/x86_64/mm.rst). */
 static const struct {
@@ -167,6 +168,7 @@ static struct ovm_error *set_banner(struct ovm_kernel *kernel)
 	if (err)
 		return err;
 	kernel->banner[strcspn(kernel->banner, "\n")] = 0;
+	ovm_text_clean(kernel->banner, strlen(kernel->banner));
 
 	const char *release = kernel->banner + strlen(prefix);
 	size_t len = 0;
