@@ -7,8 +7,10 @@
  * from 1 in order; a section of NUL-terminated strings.  In a module's split
  * BTF, type ids and string offsets go on from where those of vmlinux end.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "btf_internal.h"
 #include "cleanup.h"
@@ -98,13 +100,10 @@ static struct ovm_error *read_types(struct ovm_btf_unit *unit)
 	return NULL;
 }
 
-static uint32_t hash_name(const char *name, size_t len)
+static uint32_t bucket_of(const struct ovm_btf *btf, const struct ovm_btf_unit *unit,
+			  const char *name, size_t len)
 {
-	uint32_t hash = 2166136261u;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)name[i]) * 16777619u;
-	return hash;
+	return ovm_siphash(&btf->key, name, len) & unit->bucket_mask;
 }
 
 static bool class_of(const struct btf_type *type, enum ovm_btf_class *ret)
@@ -130,6 +129,16 @@ static bool class_of(const struct btf_type *type, enum ovm_btf_class *ret)
 	default:
 		return false;
 	}
+}
+
+static bool is_indexed(const struct btf_type *type, enum ovm_btf_class *ret)
+{
+	return type->name_off && class_of(type, ret);
+}
+
+static bool is_name(const char *string, const char *name, size_t len)
+{
+	return !strncmp(string, name, len) && !string[len];
 }
 
 /* String at an offset as the unit's types give it; "" when there is none. */
@@ -159,10 +168,10 @@ static struct ovm_error *index_names(struct ovm_btf *btf, struct ovm_btf_unit *u
 		const struct btf_type *type = (const void *)(unit->types + unit->offsets[i]);
 		enum ovm_btf_class class;
 
-		if (!type->name_off || !class_of(type, &class))
+		if (!is_indexed(type, &class))
 			continue;
 		const char *name = ovm_btf_string(btf, unit, type->name_off);
-		uint32_t bucket = hash_name(name, strlen(name)) & unit->bucket_mask;
+		uint32_t bucket = bucket_of(btf, unit, name, strlen(name));
 		unit->next[i] = unit->buckets[bucket];
 		unit->buckets[bucket] = i + 1;
 	}
@@ -231,6 +240,10 @@ struct ovm_error *ovm_btf_create(const void *data, size_t size, struct ovm_btf *
 
 	if (!btf)
 		return ovm_error_no_memory();
+	if (getrandom(&btf->key, sizeof(btf->key), 0) != sizeof(btf->key)) {
+		free(btf);
+		return ovm_error_errno(OVM_ERROR_UNREACHABLE, errno, NULL, "no random numbers");
+	}
 	struct ovm_error *err = ovm_btf_add_module(btf, data, size);
 	if (err) {
 		ovm_btf_destroy(btf);
@@ -296,17 +309,34 @@ const char *ovm_btf_name(const struct ovm_btf *btf, uint32_t type)
 	return t ? ovm_btf_string(btf, unit, t->name_off) : "";
 }
 
+/*
+ * Where to go on in a unit: behind @after, if that is a type of this name, so that asking for one
+ * after the other takes no longer than the chain; else at the beginning of the chain.
+ */
+static uint32_t chain_after(const struct ovm_btf *btf, const struct ovm_btf_unit *unit,
+			    const char *name, size_t len, uint32_t after)
+{
+	if (after >= unit->first && after - unit->first < unit->nr) {
+		uint32_t i = after - unit->first;
+		const struct btf_type *type = (const void *)(unit->types + unit->offsets[i]);
+		enum ovm_btf_class class;
+
+		if (is_indexed(type, &class) &&
+		    is_name(ovm_btf_string(btf, unit, type->name_off), name, len))
+			return unit->next[i];
+	}
+	return unit->buckets[bucket_of(btf, unit, name, len)];
+}
+
 uint32_t ovm_btf_find_next(const struct ovm_btf *btf, enum ovm_btf_class class, const char *name,
 			   size_t name_len, uint32_t after)
 {
-	uint32_t hash = hash_name(name, name_len);
-
 	for (size_t u = 0; u < btf->nr_units; u++) {
 		const struct ovm_btf_unit *unit = btf->units[u];
 
 		if (after && unit->first + unit->nr <= after)
 			continue;
-		for (uint32_t i = unit->buckets[hash & unit->bucket_mask]; i;
+		for (uint32_t i = chain_after(btf, unit, name, name_len, after); i;
 		     i = unit->next[i - 1]) {
 			const struct btf_type *type =
 				(const void *)(unit->types + unit->offsets[i - 1]);
@@ -315,8 +345,7 @@ uint32_t ovm_btf_find_next(const struct ovm_btf *btf, enum ovm_btf_class class, 
 			if (unit->first + i - 1 <= after || !class_of(type, &found) ||
 			    found != class)
 				continue;
-			const char *s = ovm_btf_string(btf, unit, type->name_off);
-			if (!strncmp(s, name, name_len) && !s[name_len])
+			if (is_name(ovm_btf_string(btf, unit, type->name_off), name, name_len))
 				return unit->first + i - 1;
 		}
 	}
@@ -419,8 +448,8 @@ struct ovm_error *ovm_btf_size(const struct ovm_btf *btf, uint32_t id, uint64_t 
 		case OVM_BTF_KIND_ENUM64:
 			break;
 		default:
-			return ovm_error_format(OVM_ERROR_KERNEL, "type '%s' has no size",
-						ovm_btf_name(btf, id));
+			return ovm_error_format(OVM_ERROR_KERNEL,
+						"type %u of the guest's kernel has no size", id);
 		}
 		if (__builtin_mul_overflow(size, factor, ret))
 			return corrupt("an array is too large");

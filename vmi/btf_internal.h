@@ -6,6 +6,7 @@
 #include <linux/btf.h>
 
 #include "btf.h"
+#include "siphash.h"
 
 enum {
 	/* BTF_KIND_ENUM64, which the headers of Debian 12 know but those before don't. */
@@ -26,7 +27,7 @@ struct ovm_btf_unit {
 	uint32_t nr;
 	/* Where each type's record lies in @types. */
 	uint32_t *offsets;
-	/* Names: chains of index + 1, by hash. */
+	/* Names: chains of index + 1 in ascending order, by hash. */
 	uint32_t *buckets;
 	uint32_t *next;
 	uint32_t bucket_mask;
@@ -39,6 +40,8 @@ struct ovm_btf_unit {
 struct ovm_btf {
 	struct ovm_btf_unit **units;
 	size_t nr_units;
+	/* Of names: the guest must not be able to make them collide. */
+	struct ovm_siphash_key key;
 };
 
 /* Record of a type and its unit, or NULL. The kind-specific data behind it was checked. */

@@ -14,7 +14,9 @@ enum {
 	/* Anonymous structures within each other. */
 	MAX_DEPTH = 16,
 	/* Members looked at for one path; malformed types could nest without end. */
-	MAX_STEPS = 200000,
+	MAX_STEPS = 20000,
+	/* Types of one name that are looked at; kernels have a few. */
+	MAX_NAMESAKES = 256,
 };
 
 struct walk {
@@ -197,8 +199,8 @@ struct ovm_error *ovm_btf_member_of(const struct ovm_btf *btf, uint32_t type, co
 
 	if (!follow(&walk, path))
 		return ovm_error_format(OVM_ERROR_NOT_FOUND,
-					"type '%s' of the guest's kernel has no member '%s'",
-					ovm_btf_name(btf, type), path);
+					"type %u of the guest's kernel has no member '%s'", type,
+					path);
 	return describe(&walk, ret);
 }
 
@@ -213,14 +215,18 @@ struct ovm_error *ovm_btf_find_member(const struct ovm_btf *btf, const char *typ
 	enum ovm_btf_class class;
 	const char *base;
 	size_t len;
-	bool found = false, any = false;
+	bool found = false;
+	unsigned int nr = 0;
 
 	ovm_btf_parse_name(type, &class, &base, &len);
 	for (uint32_t id = 0; (id = ovm_btf_find_next(btf, class, base, len, id));) {
 		struct walk walk = {.btf = btf, .type = ovm_btf_strip(btf, id)};
 		struct ovm_btf_member member;
 
-		any = true;
+		if (++nr > MAX_NAMESAKES)
+			return ovm_error_format(OVM_ERROR_CORRUPT,
+						"the guest's BTF is malformed: too many types '%s'",
+						type);
 		/* A module's private type of the same name doesn't speak for vmlinux. */
 		if (found && id > btf->units[0]->nr)
 			break;
@@ -240,7 +246,7 @@ struct ovm_error *ovm_btf_find_member(const struct ovm_btf *btf, const char *typ
 	}
 	if (found)
 		return NULL;
-	if (!any)
+	if (!nr)
 		return ovm_error_format(OVM_ERROR_NOT_FOUND, "the guest's kernel has no type '%s'",
 					type);
 	return ovm_error_format(OVM_ERROR_NOT_FOUND,
