@@ -15,12 +15,13 @@ enum {
 };
 
 /*
- * How long the guest runs on between two attempts, ms; the last ones by turns. They share no factor
- * with the periods of timer ticks, so that attempts don't meet the same point of a cycle each time.
+ * How long the guest runs on between two attempts, ms, by turns. They share no factor with the
+ * periods of timer ticks, so that attempts don't meet the same point of a cycle each time; the long
+ * ones are for a guest that has to catch up with its ticks before its processes run again.
  */
-static const int backoffs_ms[] = {1, 2, 3, 5, 7, 11, 13, 17};
+static const int backoffs_ms[] = {1, 2, 3, 7, 13, 29, 5, 11, 23, 47, 97};
 
-enum { NR_BACKOFFS = sizeof(backoffs_ms) / sizeof(*backoffs_ms), FIRST_REPEATED_BACKOFF = 4 };
+enum { NR_BACKOFFS = sizeof(backoffs_ms) / sizeof(*backoffs_ms) };
 
 struct dump {
 	struct ovm *ovm;
@@ -255,7 +256,7 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 		ovm_log(dump->ovm, OVM_LOG_DEBUG, "not now: %s", err->message);
 		int backoff = backoffs_ms[next];
 
-		next = next + 1 < NR_BACKOFFS ? next + 1 : FIRST_REPEATED_BACKOFF;
+		next = (next + 1) % NR_BACKOFFS;
 		if (ovm_now_us() + (uint64_t)backoff * 1000 > deadline)
 			return ovm_error_prepend(
 				err,

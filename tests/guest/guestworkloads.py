@@ -264,6 +264,9 @@ class OvmDumper:
     def dump(self, vm, workload, directory, leave_running=True, timeout=120):
         command = [self.program, "dump", "--qmp", vm.qmp_path, "-t", str(workload.pid),
                    "-D", directory, "-R", *self.options]
+        if workload.busy:
+            # On a loaded host without KVM, the guest is in its kernel at nearly every pause.
+            command += ["--timeout", "60"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
                                   stdin=subprocess.DEVNULL)
