@@ -163,6 +163,11 @@ struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_
 	return err;
 }
 
+uint64_t ovm_engine_ram_size(const struct ovm_engine *engine)
+{
+	return engine->ram_size;
+}
+
 static struct ovm_error *check_ranges(const struct ovm_walk_request *request)
 {
 	uint64_t user_end = UINT64_C(1) << (ovm_level_shift(request->levels + 1) - 1);
@@ -273,7 +278,23 @@ void ovm_walk_result_free(struct ovm_walk_result *result)
 	free(result);
 }
 
-static struct ovm_error *check_copies(const struct ovm_copy_request *request)
+/* First address of a piece that is not RAM, or the one behind the piece. */
+static uint64_t ram_end(const struct ovm_engine *engine, const struct ovm_copy_run *run)
+{
+	uint64_t end = run->gpa + (run->nr_pages << OVM_PAGE_SHIFT);
+
+	for (uint32_t i = 0; i < engine->nr_ram; i++) {
+		const struct ovm_gpa_range *ram = &engine->ram[i];
+
+		if (run->gpa - ram->gpa < ram->size)
+			return end - ram->gpa <= ram->size ? end : ram->gpa + ram->size;
+	}
+	return run->nr_pages ? run->gpa : end;
+}
+
+/* Pieces that are not RAM are found here, before the work is planned by their length. */
+static struct ovm_error *check_copies(const struct ovm_engine *engine,
+				      const struct ovm_copy_request *request)
 {
 	const uint64_t max = INT64_MAX;
 
@@ -285,6 +306,12 @@ static struct ovm_error *check_copies(const struct ovm_copy_request *request)
 		    run->nr_pages > (max - run->offset) >> OVM_PAGE_SHIFT)
 			return ovm_error_address(OVM_ERROR_USAGE, run->gpa,
 						 "page engine: can't copy a malformed piece at");
+
+		uint64_t end = ram_end(engine, run);
+
+		if (end != run->gpa + (run->nr_pages << OVM_PAGE_SHIFT))
+			return ovm_error_address(OVM_ERROR_FAULT, end,
+						 "no guest RAM at physical address");
 	}
 	return NULL;
 }
@@ -304,7 +331,7 @@ struct ovm_error *ovm_engine_copy(struct ovm_engine *engine, const struct ovm_co
 	if (req.chunk % OVM_PAGE_SIZE || req.chunk > MAX_CHUNK)
 		return usage("a chunk is a multiple of 4 KiB, up to 64 MiB");
 
-	struct ovm_error *err = check_copies(&req);
+	struct ovm_error *err = check_copies(engine, &req);
 
 	return err ? err : engine->backend->copy(engine, &req);
 }

@@ -69,6 +69,9 @@ unsigned int ovm_engine_nr_threads(const struct ovm_engine *engine);
  */
 struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_memory *memory);
 
+/** Bytes of RAM of the guest that the engine is attached to. */
+uint64_t ovm_engine_ram_size(const struct ovm_engine *engine);
+
 /** Where the guest kernel keeps its page descriptors (struct page, SPARSEMEM_VMEMMAP). */
 struct ovm_page_layout {
 	/** Guest physical address of the kernel's top page table (swapper_pg_dir). */
