@@ -8,7 +8,12 @@
 
 #include "vmi/cleanup.h"
 
-enum { PAGE_SIZE = OVM_PAGE_SIZE, PAGE_SHIFT = OVM_PAGE_SHIFT };
+enum {
+	PAGE_SIZE = OVM_PAGE_SIZE,
+	PAGE_SHIFT = OVM_PAGE_SHIFT,
+	/* How many times a process may map a page of RAM, on average (same-page merging). */
+	MAX_SHARING = 8,
+};
 
 /* Kinds that are saved, and those that stand in the way of it. */
 static const uint32_t saved_kinds =
@@ -329,6 +334,30 @@ static struct ovm_error *plan_shmem(const struct ovm_rec_process *process,
 	return NULL;
 }
 
+/*
+ * Tables that lead to the same pages over and over make any amount of memory out of a little. The
+ * page cache has a page once only.
+ */
+static struct ovm_error *check_amount(const struct ovm_engine *engine,
+				      const struct ovm_rec_process *process,
+				      const struct ovm_pages *pages)
+{
+	uint64_t ram_pages = ovm_engine_ram_size(engine) >> PAGE_SHIFT;
+
+	if (pages->private_pages / MAX_SHARING <= ram_pages && pages->shmem_pages <= ram_pages)
+		return NULL;
+
+	struct ovm_error *err = ovm_error_format(
+		OVM_ERROR_BUDGET,
+		"pid %d: %llu pages of its own and %llu of shared memory are more than %llu pages "
+		"of RAM account for: its page tables are damaged",
+		process->pid, (unsigned long long)pages->private_pages,
+		(unsigned long long)pages->shmem_pages, (unsigned long long)ram_pages);
+
+	err->pid = process->pid;
+	return err;
+}
+
 struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *kernel,
 				 const struct ovm_rec_process *process, uint32_t first_id,
 				 bool (*cancelled)(void *arg), void *arg, struct ovm_pages *ret)
@@ -349,6 +378,8 @@ struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *k
 	nr = 1;
 	for (const struct ovm_rec_shmem *s = process->shmem; s && !err; s = s->next)
 		err = plan_shmem(process, s, &ret->files[nr++], ret);
+	if (!err)
+		err = check_amount(engine, process, ret);
 	if (err)
 		ovm_pages_deinit(ret);
 	return err;
@@ -435,29 +466,40 @@ struct ovm_error *ovm_pages_copy(struct ovm_engine *engine, const struct ovm_pag
 	return err;
 }
 
+/* The extent that holds @address; they are in the order of addresses. */
+static const struct ovm_page_extent *find_extent(const struct ovm_page_list *list, uint64_t address)
+{
+	size_t low = 0, high = list->nr_extents;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct ovm_page_extent *extent = &list->extents[middle];
+
+		if (address - extent->va < extent->nr_pages << PAGE_SHIFT)
+			return extent;
+		if (address < extent->va)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
 struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd, uint64_t address,
 				  const void *bytes, size_t len, bool *done)
 {
-	const struct ovm_page_list *list = pages->files[0].list;
+	const struct ovm_page_extent *extent = find_extent(pages->files[0].list, address);
 	char name[32];
 
 	*done = false;
-	for (size_t i = 0; i < list->nr_extents; i++) {
-		const struct ovm_page_extent *extent = &list->extents[i];
-		uint64_t size = extent->nr_pages << PAGE_SHIFT;
-
-		if (address < extent->va || address - extent->va >= size ||
-		    len > size - (address - extent->va))
-			continue;
-		pages_name(pages->files[0].id, name);
-		_cleanup_close_ int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
-		off_t offset = (off_t)(extent->offset + (address - extent->va));
-
-		if (fd < 0 || pwrite(fd, bytes, len, offset) != (ssize_t)len)
-			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't write %s",
-					       name);
-		*done = true;
+	if (!extent || len > (extent->nr_pages << PAGE_SHIFT) - (address - extent->va))
 		return NULL;
-	}
+	pages_name(pages->files[0].id, name);
+	_cleanup_close_ int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
+	off_t offset = (off_t)(extent->offset + (address - extent->va));
+
+	if (fd < 0 || pwrite(fd, bytes, len, offset) != (ssize_t)len)
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't write %s", name);
+	*done = true;
 	return NULL;
 }

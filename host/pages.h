@@ -36,7 +36,8 @@ struct ovm_pages {
  * file mappings that differ from the file, the vDSO, the content of shared memory.
  *
  * Errors: OVM_ERROR_NOT_DUMPABLE for pages that are swapped out, OVM_ERROR_INCONSISTENT for pages
- * that are on the move, those of ovm_engine_walk().
+ * that are on the move, OVM_ERROR_BUDGET for more pages than RAM accounts for, those of
+ * ovm_engine_walk().
  */
 struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *kernel,
 				 const struct ovm_rec_process *process, uint32_t first_id,
