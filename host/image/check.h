@@ -20,7 +20,7 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
  */
 const char *ovm_image_path_problem(const struct ovm_rec_file *file);
 
-/** Whether @tid is a thread of the process. */
-bool ovm_image_has_thread(const struct ovm_image_process *process, int32_t tid);
+/** Whether @tid is a thread of the process that the report is about now. */
+bool ovm_image_has_thread(const struct ovm_image_report *report, int32_t tid);
 
 #endif /* OVM_HOST_IMAGE_CHECK_H */

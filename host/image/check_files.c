@@ -46,13 +46,33 @@ static const char *kind_name(const struct ovm_rec_file *file)
 	return kinds[file->kind];
 }
 
+/* The kernel puts paths together of names that are neither of these. */
+static bool has_odd_component(const struct ovm_rec_bytes *path)
+{
+	const uint8_t *end = path->data + path->len;
+
+	if (path->len == 1)
+		return false;
+	for (const uint8_t *name = path->data + 1, *next; name <= end; name = next + 1) {
+		next = memchr(name, '/', (size_t)(end - name));
+		if (!next)
+			next = end;
+		size_t len = (size_t)(next - name);
+
+		if (!len || (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'))))
+			return true;
+	}
+	return false;
+}
+
 static const char *name_problem(const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_bytes *path = &file->path;
 
 	if (!path->len || path->data[0] != '/')
 		return "has no known path";
-	if (path->len > PATH_LEN_MAX || memchr(path->data, '\0', path->len))
+	if (path->len > PATH_LEN_MAX || memchr(path->data, '\0', path->len) ||
+	    has_odd_component(path))
 		return "has a path that can't be opened";
 	return NULL;
 }
@@ -95,14 +115,16 @@ static const char *proc_problem(const struct ovm_image_process *p, const struct 
 		       : "belongs to a process that is not saved";
 }
 
-static const char *owner_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+static const char *owner_problem(const struct ovm_image_report *report,
+				 const struct ovm_image_process *p, const struct ovm_rec_file *file)
 {
 	if (file->owner_signum < 0 || file->owner_signum > OVM_REC_NR_SIGNALS)
 		return "sends an impossible signal to its owner";
 	if (!file->owner_pid)
 		return NULL;
-	bool own = file->owner_pid_type == OWNER_PGRP ? file->owner_pid == p->rec->pgid
-						      : ovm_image_has_thread(p, file->owner_pid);
+	bool own = file->owner_pid_type == OWNER_PGRP
+			   ? file->owner_pid == p->rec->pgid
+			   : ovm_image_has_thread(report, file->owner_pid);
 
 	return own && file->owner_pid_type <= OWNER_PGRP
 		       ? NULL
@@ -143,7 +165,7 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 		snprintf(device, sizeof(device), " %u:%u", file->rdev_major, file->rdev_minor);
 	const char *const problems[] = {
 		kind_problem(p, file),
-		owner_problem(p, file),
+		owner_problem(report, p, file),
 		file->has_locks ? "is locked, which this version does not save" : NULL,
 	};
 

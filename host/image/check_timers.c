@@ -18,7 +18,8 @@ enum {
 };
 
 /* The restored timer is made by the main thread. */
-static const char *cpu_clock_problem(const struct ovm_image_process *p, int32_t clock)
+static const char *cpu_clock_problem(const struct ovm_image_report *report,
+				     const struct ovm_image_process *p, int32_t clock)
 {
 	int32_t pid = ~(clock >> CLOCK_PID_SHIFT);
 	bool per_thread = clock & CLOCK_PER_THREAD;
@@ -28,19 +29,20 @@ static const char *cpu_clock_problem(const struct ovm_image_process *p, int32_t 
 	if (!pid)
 		return per_thread && p->nr_threads > 1 ? "counts the CPU time of some thread"
 						       : NULL;
-	if (per_thread ? ovm_image_has_thread(p, pid) : pid == p->rec->pid)
+	if (per_thread ? ovm_image_has_thread(report, pid) : pid == p->rec->pid)
 		return NULL;
 	return "counts the CPU time of another process";
 }
 
-static const char *clock_problem(const struct ovm_image_process *p, int32_t clock)
+static const char *clock_problem(const struct ovm_image_report *report,
+				 const struct ovm_image_process *p, int32_t clock)
 {
 	/* What clock_gettime(2) knows and timer_create(2) too. */
 	static const uint32_t usable =
 		1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11;
 
 	if (clock < 0)
-		return cpu_clock_problem(p, clock);
+		return cpu_clock_problem(report, p, clock);
 	if (clock > CLOCK_LAST || !(usable >> clock & 1))
 		return "counts on a clock that is not known";
 	if (clock == CLOCK_OF_THIS_THREAD && p->nr_threads > 1)
@@ -51,7 +53,7 @@ static const char *clock_problem(const struct ovm_image_process *p, int32_t cloc
 static void check_timer(struct ovm_image_report *report, const struct ovm_image_process *p,
 			const struct ovm_rec_posix_timer *timer)
 {
-	const char *problem = clock_problem(p, timer->clock);
+	const char *problem = clock_problem(report, p, timer->clock);
 
 	if (problem)
 		ovm_image_reason(report, "POSIX timer %d: %s (clock %d)", timer->id, problem,
@@ -61,7 +63,7 @@ static void check_timer(struct ovm_image_report *report, const struct ovm_image_
 	if (timer->notify < NOTIFY_SIGNAL || timer->notify > NOTIFY_THREAD_ID)
 		ovm_image_reason(report, "POSIX timer %d: has an unknown kind of notification (%d)",
 				 timer->id, timer->notify);
-	if (timer->notify == NOTIFY_THREAD_ID && !ovm_image_has_thread(p, timer->notify_tid))
+	if (timer->notify == NOTIFY_THREAD_ID && !ovm_image_has_thread(report, timer->notify_tid))
 		ovm_image_reason(report, "POSIX timer %d: notifies thread %d, which has ended",
 				 timer->id, timer->notify_tid);
 }

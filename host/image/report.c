@@ -104,6 +104,9 @@ struct ovm_error *ovm_image_report_finish(struct ovm_image_report *report)
 		err = ovm_error_format(OVM_ERROR_NOT_DUMPABLE, "%s", report->text);
 	if (err && err->code == OVM_ERROR_NOT_DUMPABLE)
 		err->pid = report->first_pid;
+	free(report->tids);
+	report->tids = NULL;
+	report->nr_tids = 0;
 	free(report->text);
 	report->text = NULL;
 	report->len = report->size = 0;

@@ -15,6 +15,9 @@ struct ovm_image_report {
 	int32_t pid;
 	/** What the caller knows of the guest; 0: nothing. */
 	uint32_t nr_cpus;
+	/** Threads of the process, in ascending order. */
+	int32_t *tids;
+	size_t nr_tids;
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;
 
