@@ -224,6 +224,11 @@ bool ovm_pause_was_running(const struct ovm_pause *pause)
 	return pause->was_running;
 }
 
+bool ovm_pause_holds(const struct ovm_pause *pause)
+{
+	return pause->stopped;
+}
+
 struct ovm_error *ovm_pause_end(struct ovm_pause *pause)
 {
 	return pause->stopped ? resume(pause) : NULL;

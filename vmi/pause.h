@@ -35,6 +35,9 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause);
 /** Whether the VM was running when the pause began. */
 bool ovm_pause_was_running(const struct ovm_pause *pause);
 
+/** Whether the VM is stopped now, and by us. */
+bool ovm_pause_holds(const struct ovm_pause *pause);
+
 /**
  * Resume the VM if ovm_pause_begin() paused it. Never cancelled. Without a pause, does nothing.
  *

@@ -471,6 +471,67 @@ struct ovm_rec_ps {
 	__u64 arg_start, arg_end;
 };
 
+/* ---- threads to be stopped and woken -------------------------------------------------------- */
+
+/* A thread as far as freezing it is concerned. */
+struct ovm_rec_freezable {
+	struct ovm_rec_freezable __host *next;
+	__u64 task;
+	__s32 tid, tgid;
+	char comm[OVM_REC_COMM_LEN];
+	__u32 state; /* task_struct.__state */
+	__u32 exit_state;
+	__u64 jobctl;
+	__u32 flags; /* PF_* */
+	__u64 tif_flags;
+	/* Bits of the first word of task_struct.pending.signal. */
+	__u64 pending;
+	__u32 cpu;
+	__u8 on_cpu, on_rq;
+	/* task_struct.frozen: it is in the freezer's trap, or stopped. */
+	__u8 frozen;
+	/* Its cgroup is frozen by the guest itself. */
+	__u8 cgroup_frozen;
+	/* Whether the locks are held that guard jobctl (siglock) and the state (pi_lock). */
+	__u8 siglock_held, pi_lock_held;
+	/* It may run on @cpu. */
+	__u8 cpu_allowed;
+	/* For the wake-up list: wake_entry, what kind of entry it is, what it points to, and
+	 * task_struct.sched_remote_wakeup. */
+	__u64 wake_node, wake_next;
+	__u8 wake_valid, remote_wakeup;
+	__u64 wchan;
+};
+
+/* A CPU as far as waking threads there is concerned. */
+struct ovm_rec_wake_cpu {
+	struct ovm_rec_wake_cpu __host *next;
+	__u32 cpu;
+	__u32 apic_id;
+	__u8 online;
+	/* per-CPU call_single_queue, and its first entry. */
+	__u64 queue, queue_first;
+	/* per-CPU runqueues, and rq.ttwu_pending. */
+	__u64 rq;
+	__u32 ttwu_pending;
+};
+
+struct ovm_rec_freezer {
+	/* In: root of the tree of processes, in the initial pid namespace. */
+	__s32 pid;
+	/* tasklist_lock is being written: nothing else is filled in. */
+	__u8 busy;
+	/* The kernel has what is needed: the cgroup freezer, wake-up lists. */
+	__u8 supported;
+	/* Number of the TIF_SIGPENDING flag. */
+	__u8 sigpending_bit;
+	/* Address that the interrupt gate CALL_FUNCTION_SINGLE leads to. */
+	__u64 gate;
+	struct ovm_rec_freezable __host *threads;
+	__u32 nr_threads;
+	struct ovm_rec_wake_cpu __host *cpus;
+};
+
 /* ---- entry points -------------------------------------------------------------------------- */
 
 struct ovm_extract_ps_args {
@@ -487,7 +548,12 @@ struct ovm_extract_process_args {
 	struct ovm_rec_process __host *process; /* out */
 };
 
+struct ovm_extract_freezer_args {
+	struct ovm_rec_freezer __host *freezer; /* in: pid; out: the rest */
+};
+
 #ifndef __LLVIEW__
+void ovm_extract_freezer(struct ovm_extract_freezer_args *args);
 void ovm_extract_ps(struct ovm_extract_ps_args *args);
 void ovm_extract_quiescence(struct ovm_extract_quiescence_args *args);
 void ovm_extract_process(struct ovm_extract_process_args *args);

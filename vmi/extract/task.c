@@ -87,6 +87,15 @@ LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p)
 	return ((const struct task_struct___state *)p)->state;
 }
 
+LLV_SHARED unsigned int ovm_task_cpu(const struct task_struct *p)
+{
+	if (llv_field_exists(struct thread_info, cpu))
+		return p->thread_info.cpu;
+	if (llv_field_exists(struct task_struct___cpu, cpu))
+		return ((const struct task_struct___cpu *)p)->cpu;
+	return 0;
+}
+
 LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid)
 {
 	struct task_struct *p;
@@ -194,7 +203,7 @@ static bool follows_call(u64 address)
  * The first return address on the stack that does not lead to the scheduler. There is no unwinding:
  * a stale word may be taken for one, so that it is good for messages only.
  */
-static u64 wait_channel(const struct task_struct *p)
+LLV_SHARED __u64 ovm_wait_channel(const struct task_struct *p)
 {
 	u64 sp = p->thread.sp, top = (unsigned long)p->stack + thread_size();
 
@@ -236,10 +245,7 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	t->jobctl = p->jobctl;
 	t->flags = p->flags;
 	t->ptrace = p->ptrace;
-	if (llv_field_exists(struct thread_info, cpu))
-		t->cpu = p->thread_info.cpu;
-	else if (llv_field_exists(struct task_struct___cpu, cpu))
-		t->cpu = ((const struct task_struct___cpu *)p)->cpu;
+	t->cpu = ovm_task_cpu(p);
 	t->tif_flags = p->thread_info.flags;
 	t->regs_address = OVM_IDENTITY(user_regs(p));
 	t->kernel_sp = p->thread.sp;
@@ -247,7 +253,7 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	t->compat = t->regs.cs == USER32_CS;
 	classify(p, t);
 	if (!t->on_cpu) {
-		t->wchan = wait_channel(p);
+		t->wchan = ovm_wait_channel(p);
 		ovm_sleeper(p, t);
 	}
 	restart(p, t);
