@@ -318,7 +318,8 @@ static struct ovm_error *look_at(struct ovm_freezer *freezer, pid_t pid, enum ac
 
 static struct ovm_error *check_support(struct ovm_freezer *freezer, const struct look *look)
 {
-	const char *gate = ovm_kernel_symbol_at(freezer->options.kernel, look->rec.gate, NULL);
+	uint64_t offset;
+	const char *gate = ovm_kernel_symbol_at(freezer->options.kernel, look->rec.gate, &offset);
 
 	if (!look->rec.supported)
 		return ovm_error_format(OVM_ERROR_KERNEL,
@@ -550,8 +551,9 @@ static struct ovm_error *error_late(struct ovm_freezer *freezer, const struct lo
 	if (!t)
 		return ovm_error_format(OVM_ERROR_INCONSISTENT,
 					"the guest's list of processes was always being changed");
-	const char *where = t->wchan ? ovm_kernel_symbol_at(freezer->options.kernel, t->wchan, NULL)
-				     : NULL;
+	uint64_t offset;
+	const char *where =
+		t->wchan ? ovm_kernel_symbol_at(freezer->options.kernel, t->wchan, &offset) : NULL;
 	const char *why = t->state & STATE_UNINTERRUPTIBLE ? "sleeps uninterruptibly"
 			  : t->on_cpu || t->on_rq	    ? "runs"
 			  : t->siglock_held		    ? "has its signal lock held"
