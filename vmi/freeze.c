@@ -10,7 +10,8 @@
  *
  * The order of writes is such that after each of them the guest may run on (we may be killed), with
  * one exception: a thread in state TASK_WAKING that isn't on the list yet, which is the next write.
- * A later run finds and mends that.
+ * That can't be told from one that a CPU has just taken off its list to wake it, so it isn't
+ * mended.
  */
 #include "freeze.h"
 
@@ -74,8 +75,6 @@ enum step {
 	STEP_MARK_AND_WAKE,
 	/* As MARK, and its CPU is to be interrupted, on which it runs. */
 	STEP_MARK_AND_KICK,
-	/* A wake-up was begun and not finished. */
-	STEP_MEND,
 };
 
 struct ovm_freezer {
@@ -203,15 +202,6 @@ static bool can_be_queued(const struct look *look, const struct ovm_rec_freezabl
 	return !t->pi_lock_held && t->wake_valid && t->cpu_allowed && find_cpu(look, t->cpu);
 }
 
-/* Left by a process that was killed between two writes: waking, but on nobody's list. */
-static bool is_lost(const struct look *look, const struct ovm_rec_freezable *t)
-{
-	const struct ovm_rec_wake_cpu *cpu = find_cpu(look, t->cpu);
-
-	return t->state == STATE_WAKING && is_off_cpu(t) && !t->pi_lock_held && cpu &&
-	       !cpu->queue_first && !cpu->ttwu_pending;
-}
-
 static enum step mark_and_wake(const struct look *look, const struct ovm_rec_freezable *t)
 {
 	return can_be_queued(look, t) ? STEP_MARK_AND_WAKE : STEP_BLOCKED;
@@ -250,8 +240,8 @@ static enum step thaw_step(const struct look *look, const struct ovm_rec_freezab
 
 static enum step kill_step(const struct look *look, const struct ovm_rec_freezable *t)
 {
-	bool wakeable = sleeps_interruptibly(t) ||
-			(is_off_cpu(t) && t->state & STATE_WAKEKILL && !(t->jobctl & PTRACE_FROZEN));
+	bool wakeable = sleeps_interruptibly(t) || (is_off_cpu(t) && t->state & STATE_WAKEKILL &&
+						    !(t->jobctl & PTRACE_FROZEN));
 
 	if (t->siglock_held || is_going_to_sleep(t))
 		return STEP_BLOCKED;
@@ -268,8 +258,6 @@ static enum step decide(const struct look *look, enum action action,
 	if (is_gone(t))
 		/* The rest of its exit is what killing waits for. */
 		return action == KILL && !t->exit_state ? STEP_WAIT : STEP_DONE;
-	if (is_lost(look, t))
-		return STEP_MEND;
 	switch (action) {
 	case FREEZE:
 		return freeze_step(look, t);
@@ -348,9 +336,8 @@ static struct ovm_error *change(struct ovm_freezer *freezer, const char *type, c
 	return expected == value ? NULL : ovm_write(freezer->writer, &write);
 }
 
-static struct ovm_error *change_task(struct ovm_freezer *freezer,
-				     const struct ovm_rec_freezable *t, const char *member,
-				     uint64_t expected, uint64_t value)
+static struct ovm_error *change_task(struct ovm_freezer *freezer, const struct ovm_rec_freezable *t,
+				     const char *member, uint64_t expected, uint64_t value)
 {
 	return change(freezer, "struct task_struct", member, t->task, expected, value);
 }
@@ -360,8 +347,8 @@ static struct ovm_error *queue_wakeup(struct ovm_freezer *freezer,
 				      const struct ovm_rec_freezable *t,
 				      struct ovm_rec_wake_cpu *cpu)
 {
-	struct ovm_error *err = change_task(freezer, t, "wake_entry.llist.next", t->wake_next,
-					    cpu->queue_first);
+	struct ovm_error *err =
+		change_task(freezer, t, "wake_entry.llist.next", t->wake_next, cpu->queue_first);
 
 	/* It wakes up on the CPU where it fell asleep. */
 	if (!err)
@@ -411,8 +398,6 @@ static struct ovm_error *change_thread(struct ovm_freezer *freezer, const struct
 	struct ovm_rec_wake_cpu *cpu = (struct ovm_rec_wake_cpu *)find_cpu(look, t->cpu);
 	struct ovm_error *err = NULL;
 
-	if (step == STEP_MEND)
-		return queue_wakeup(freezer, t, cpu);
 	if (action == KILL)
 		err = change_task(freezer, t, "pending.signal.sig[0]", t->pending,
 				  t->pending | SIGKILL_BIT);
@@ -434,7 +419,7 @@ static bool needs_interrupt(const struct look *look, enum action action,
 		enum step step = decide(look, action, t);
 
 		if (t->cpu == cpu->cpu &&
-		    (step == STEP_MARK_AND_WAKE || step == STEP_MARK_AND_KICK || step == STEP_MEND))
+		    (step == STEP_MARK_AND_WAKE || step == STEP_MARK_AND_KICK))
 			return true;
 	}
 	return false;
@@ -555,14 +540,15 @@ static struct ovm_error *error_late(struct ovm_freezer *freezer, const struct lo
 	const char *where =
 		t->wchan ? ovm_kernel_symbol_at(freezer->options.kernel, t->wchan, &offset) : NULL;
 	const char *why = t->state & STATE_UNINTERRUPTIBLE ? "sleeps uninterruptibly"
-			  : t->on_cpu || t->on_rq	    ? "runs"
-			  : t->siglock_held		    ? "has its signal lock held"
+			  : t->on_cpu || t->on_rq	   ? "runs"
+			  : t->siglock_held		   ? "has its signal lock held"
 			  : !t->cpu_allowed ? "may no longer run on the CPU that it sleeps on"
 					    : "doesn't get there";
-	struct ovm_error *err = ovm_error_format(
-		OVM_ERROR_INCONSISTENT, "thread %d (%.*s) can't be %s in time: it %s (state 0x%x)%s%s",
-		t->tid, (int)sizeof(t->comm), t->comm, verbs[action], why, t->state,
-		where ? " in " : "", where ? where : "");
+	struct ovm_error *err =
+		ovm_error_format(OVM_ERROR_INCONSISTENT,
+				 "thread %d (%.*s) can't be %s in time: it %s (state 0x%x)%s%s",
+				 t->tid, (int)sizeof(t->comm), t->comm, verbs[action], why,
+				 t->state, where ? " in " : "", where ? where : "");
 
 	err->pid = t->tid;
 	return err;
@@ -583,8 +569,8 @@ static struct ovm_error *run(struct ovm_freezer *freezer, pid_t pid, enum action
 		freezer->stats.nr_threads = look.rec.nr_threads;
 		found |= look.rec.threads != NULL;
 		if (!look.rec.busy && !found)
-			return ovm_error_format(OVM_ERROR_NOT_FOUND,
-						"the guest has no process %d", pid);
+			return ovm_error_format(OVM_ERROR_NOT_FOUND, "the guest has no process %d",
+						pid);
 		if (!look.rec.busy && !look.nr_waiting && !look.nr_to_do)
 			return NULL;
 		if (now_us() >= deadline)

@@ -82,8 +82,8 @@ static struct ovm_error *clear_stub(struct ovm_qmp *qmp)
 
 static struct ovm_error *add_device(struct ovm_qmp *qmp, int fd)
 {
-	struct ovm_error *err = ovm_qmp_execute_fd(qmp, "getfd", text_argument("fdname", device),
-						   fd, NULL);
+	struct ovm_error *err =
+		ovm_qmp_execute_fd(qmp, "getfd", text_argument("fdname", device), fd, NULL);
 
 	if (err)
 		return err;
@@ -117,8 +117,8 @@ static struct ovm_error *start_stub(struct ovm_qmp *qmp)
 	if (!err && strncmp(answer, "Waiting", strlen("Waiting")))
 		err = ovm_error_prepend(error_stub("can't be started"), "%s", answer);
 	if (err)
-		ovm_error_free(ovm_qmp_execute(qmp, "chardev-remove", text_argument("id", device),
-					       NULL));
+		ovm_error_free(
+			ovm_qmp_execute(qmp, "chardev-remove", text_argument("id", device), NULL));
 	return err;
 }
 

@@ -202,11 +202,11 @@ static uint64_t load(const void *p, unsigned int bytes)
 	}
 }
 
-#define EXCHANGE(type, p, old, new)                                                     \
-	({                                                                              \
-		type _old = (type)(old);                                                \
-		__atomic_compare_exchange_n((type *)(p), &_old, (type)(new), false,     \
-					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);        \
+#define EXCHANGE(type, p, old, new)                                                 \
+	({                                                                          \
+		type _old = (type)(old);                                            \
+		__atomic_compare_exchange_n((type *)(p), &_old, (type)(new), false, \
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);    \
 	})
 
 static bool exchange(void *p, unsigned int bytes, uint64_t old, uint64_t new)

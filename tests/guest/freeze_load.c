@@ -145,7 +145,8 @@ static void fault(struct slot *slot)
 {
 	for (;;) {
 		size_t len = 1 << 20;
-		char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *p =
+			mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		if (p == MAP_FAILED)
 			_exit(1);
@@ -161,9 +162,9 @@ static const struct kind {
 	const char *name;
 	void (*run)(struct slot *slot);
 } kinds[] = {
-	{"sleep", sleep_a_bit}, {"futex", wait_futex}, {"epoll", wait_epoll}, {"poll", wait_poll},
-	{"pipe", wait_pipe},	{"socket", wait_socket}, {"churn", churn}, {"fault", fault},
-	{"spin", spin},
+	{"sleep", sleep_a_bit}, {"futex", wait_futex}, {"epoll", wait_epoll},
+	{"poll", wait_poll},	{"pipe", wait_pipe},   {"socket", wait_socket},
+	{"churn", churn},	{"fault", fault},      {"spin", spin},
 };
 
 static void *thread(void *arg)
@@ -175,7 +176,6 @@ static void *thread(void *arg)
 			kinds[i].run(slot);
 	return NULL;
 }
-
 
 int main(int argc, char **argv)
 {
