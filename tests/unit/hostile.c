@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/state.h"
+#include "hostile_private.h"
+#include "vmi/cleanup.h"
+
+enum {
+	FIRST_PAGES_ID = 1,
+	/* More may be asked for, but is not tried each time. */
+	MAX_WRITTEN_PAGES = 1 << 14,
+};
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+static struct ovm_error *read_guest(void *arg, uint64_t address, void *buf, size_t len)
+{
+	struct hostile *hostile = arg;
+
+	for (size_t i = 0; hostile->watching && i < len; i += 8) {
+		uint64_t gpa;
+		struct ovm_error *err =
+			ovm_kernel_translate(hostile->ovm.kernel, address + i, &gpa);
+
+		if (!err)
+			hostile_add_word(hostile->watching, gpa, address + i);
+		ovm_error_free(err);
+	}
+	return ovm_kernel_read(hostile->ovm.kernel, address, buf, len);
+}
+
+static const void *peek_guest(void *arg, uint64_t address, size_t len)
+{
+	struct hostile *hostile = arg;
+
+	return hostile->watching ? NULL : ovm_kernel_peek(hostile->ovm.kernel, address, len);
+}
+
+static bool find_symbol(void *arg, const char *name, uint64_t *ret)
+{
+	struct hostile *hostile = arg;
+
+	return ovm_kernel_symbol(hostile->ovm.kernel, name, ret);
+}
+
+/* ---- what a dump does ------------------------------------------------------------------------ */
+
+/* Names of recorded processes are ASCII; anything else in a text is a lie that got through. */
+static void look_at_text(struct hostile_result *ret, const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if ((uint8_t)*c < ' ' && *c != '\n')
+			snprintf(ret->bad_text, sizeof(ret->bad_text), "%s", text);
+}
+
+static bool succeeded(struct hostile_result *ret, struct ovm_error *err, unsigned int stage)
+{
+	if (!err) {
+		ret->stages |= stage;
+		return true;
+	}
+	look_at_text(ret, err->message);
+	ovm_error_free(err);
+	return false;
+}
+
+static void list_processes(struct ovm *ovm, struct hostile_result *ret)
+{
+	struct ovm_process_list *list;
+
+	if (!succeeded(ret, ovm_ps(ovm, &list), HOSTILE_LISTED))
+		return;
+	for (size_t i = 0; i < list->nr; i++) {
+		look_at_text(ret, list->processes[i].comm);
+		look_at_text(ret, list->processes[i].command_line);
+		look_at_text(ret, list->processes[i].cgroup);
+	}
+	ovm_process_list_free(list);
+}
+
+/* The images that state and pages make; @shmem has room for all of them. */
+static void make_set(const struct ovm_state *state, const struct ovm_pages *pages,
+		     struct ovm_image_process *process, struct ovm_image_shmem *shmem,
+		     struct ovm_image_set *set)
+{
+	*process = (struct ovm_image_process){
+		.rec = state->process,
+		.threads = state->threads,
+		.nr_threads = state->nr_threads,
+		.real = state->real,
+		.virt = state->virt,
+		.prof = state->prof,
+		.posix_timers = state->posix_timers,
+		.nr_posix_timers = state->nr_posix_timers,
+	};
+	for (size_t i = 0; i < pages->nr_files; i++) {
+		const struct ovm_pages_file *file = &pages->files[i];
+		const struct ovm_image_pagemap pagemap = {file->entries, file->list->nr_extents,
+							  file->id};
+
+		if (i)
+			shmem[i - 1] = (struct ovm_image_shmem){file->shmem, pagemap};
+		else
+			process->pagemap = pagemap;
+	}
+	process->shmem = shmem;
+	process->nr_shmem = pages->nr_files ? pages->nr_files - 1 : 0;
+	*set = (struct ovm_image_set){
+		.processes = process,
+		.nr_processes = 1,
+		.clock_monotonic = state->clock.monotonic,
+		.clock_boottime = state->clock.boottime,
+		.nr_cpus = (uint32_t)state->vcpus->nr,
+	};
+}
+
+static struct ovm_error *apply_patches(struct hostile *hostile, const struct ovm_state *state,
+				       const struct ovm_pages *pages)
+{
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < state->nr_threads && !err; i++) {
+		const struct ovm_settle_patch *patch = &state->patches[i];
+		bool done;
+
+		if (patch->address)
+			err = ovm_pages_patch(pages, hostile->dir_fd, patch->address, patch->bytes,
+					      patch->len, &done);
+	}
+	return err;
+}
+
+static void write_images(struct hostile *hostile, const struct ovm_state *state,
+			 const struct ovm_pages *pages, struct hostile_result *ret)
+{
+	const struct ovm_pages_copy_options options = {.dir_fd = hostile->dir_fd};
+	const uint64_t nr_pages = pages->private_pages + pages->shmem_pages;
+	_cleanup_free_ struct ovm_image_shmem *shmem =
+		calloc(pages->nr_files + 1, sizeof(struct ovm_image_shmem));
+	struct ovm_image_process process;
+	struct ovm_image_set set;
+
+	ret->output = nr_pages << 12;
+	if (!shmem || nr_pages > MAX_WRITTEN_PAGES)
+		return;
+	make_set(state, pages, &process, shmem, &set);
+
+	struct ovm_error *err = ovm_pages_copy(hostile->ovm.engine, pages, &options);
+
+	if (!err)
+		err = apply_patches(hostile, state, pages);
+	if (!err)
+		err = ovm_image_write(&set, hostile->dir_fd);
+	succeeded(ret, err, HOSTILE_WRITTEN);
+}
+
+static bool savable(const struct ovm_state *state, struct hostile_result *ret)
+{
+	const struct ovm_pages none = {0};
+	struct ovm_image_process process;
+	struct ovm_image_set set;
+
+	make_set(state, &none, &process, NULL, &set);
+	return succeeded(ret, ovm_image_check(&set), HOSTILE_SAVABLE);
+}
+
+/* Goes on behind most of what makes a dump stop, so that what comes then is tried, too. */
+static void dump(struct hostile *hostile, struct hostile_result *ret)
+{
+	struct ovm *ovm = &hostile->ovm;
+	struct ovm_state state = {.vcpus = hostile->vcpus, .clock = hostile->clock};
+	const struct ovm_kernel_counters *counters = &hostile->snapshot.counters;
+	struct ovm_rec_quiescence q;
+	struct ovm_pages pages;
+
+	if (!succeeded(ret, ovm_llv_arena_create(&state.arena), 0))
+		return;
+	if (succeeded(ret, ovm_state_look(ovm, hostile->pid, state.arena, &q), HOSTILE_LOOKED))
+		succeeded(ret, ovm_state_check(ovm, &q, state.vcpus), HOSTILE_CHECKED);
+	succeeded(ret, ovm_kernel_read_clock(ovm->kernel, counters, &state.clock), 0);
+	if (succeeded(ret, ovm_state_fill(ovm, hostile->pid, &state), HOSTILE_FILLED)) {
+		bool good = savable(&state, ret);
+
+		if (succeeded(ret,
+			      ovm_pages_plan(ovm->engine, ovm->kernel, state.process,
+					     FIRST_PAGES_ID, NULL, NULL, &pages),
+			      HOSTILE_PLANNED)) {
+			if (!hostile->sets[HOSTILE_PAGES].nr)
+				hostile_watch_descriptors(hostile, &pages);
+			if (good)
+				write_images(hostile, &state, &pages, ret);
+			ovm_pages_deinit(&pages);
+		}
+	}
+	if (!hostile->sets[HOSTILE_TABLES].nr && state.pgd)
+		hostile_watch_table(hostile, state.pgd,
+				    ovm_kernel_info(ovm->kernel)->pgtable_levels);
+	state.vcpus = NULL;
+	ovm_state_deinit(&state);
+}
+
+static void empty_directory(int dir_fd)
+{
+	DIR *dir = fdopendir(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		if (entry->d_name[0] != '.')
+			unlinkat(dir_fd, entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* ---- lies ------------------------------------------------------------------------------------ */
+
+static uint64_t lie(const struct hostile *hostile, const struct hostile_lie *lie,
+		    const struct words *words, const struct word *word, uint64_t truth)
+{
+	uint64_t value = (uint64_t)lie->high << 32 | lie->low;
+	const struct word *other = &words->words[lie->low % words->nr];
+	const uint64_t *place = (const uint64_t *)test_snapshot_at(&hostile->snapshot, other->gpa);
+
+	switch (lie->how % 14) {
+	case 0:
+		return value;
+	case 1: /* a pointer to something else that is read */
+		return other->address + (lie->high & 0xf8);
+	case 2: /* itself */
+		return word->address;
+	case 3:
+		return truth ^ 1ULL << value % 64;
+	case 4:
+		return truth + (uint64_t)(int64_t)(int8_t)lie->low * 8;
+	case 5:
+		return 0;
+	case 6:
+		return UINT64_MAX;
+	case 7: /* user space of the guest, or the tool's own memory */
+		return lie->high & 1 ? value >> 17 : (uint64_t)(uintptr_t)hostile;
+	case 8: /* another one's value */
+		return *place;
+	case 9:
+		return 1ULL << value % 64;
+	case 10:
+		return (truth & 0xffffffff00000000) | lie->low;
+	case 11:
+		return (truth & 0x00000000ffffffff) | (uint64_t)lie->low << 32;
+	case 12:
+		return (truth & ~0xffULL) | (lie->low & 0xff);
+	default: /* another one's address, tagged as trees do */
+		return (other->address & ~0xffULL) | (lie->high & 0xff);
+	}
+}
+
+static void tell_lies(struct hostile *hostile, const struct hostile_lie *lies, size_t nr)
+{
+	for (size_t i = 0; i < nr && hostile->nr_changes < HOSTILE_MAX_LIES; i++) {
+		const struct words *words = &hostile->sets[lies[i].set % HOSTILE_NR_SETS];
+		const struct word *word = &words->words[lies[i].word % words->nr];
+		uint64_t *place = (uint64_t *)test_snapshot_at(&hostile->snapshot, word->gpa);
+
+		hostile->changes[hostile->nr_changes++] = (struct change){place, *place};
+		*place = lie(hostile, &lies[i], words, word, *place);
+	}
+}
+
+static void take_back(struct hostile *hostile)
+{
+	while (hostile->nr_changes) {
+		const struct change *change = &hostile->changes[--hostile->nr_changes];
+
+		*change->place = change->old;
+	}
+}
+
+/* What the machine does besides doesn't count. */
+static uint64_t cpu_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void hostile_round(struct hostile *hostile, const struct hostile_lie *lies, size_t nr,
+		   struct hostile_result *ret)
+{
+	uint64_t start = cpu_ms();
+
+	memset(ret, 0, sizeof(*ret));
+	tell_lies(hostile, lies, nr);
+	list_processes(&hostile->ovm, ret);
+	dump(hostile, ret);
+	ret->milliseconds = cpu_ms() - start;
+	empty_directory(hostile->dir_fd);
+	take_back(hostile);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static struct ovm_error *attach(struct hostile *hostile, struct ovm *ovm)
+{
+	const struct ovm_kernel_options options = {.size = sizeof(options),
+						   .hints = hostile->snapshot.hints,
+						   .nr_hints = hostile->snapshot.nr_hints,
+						   .no_scan = true};
+	struct ovm_llv_options llv_options = {.size = sizeof(llv_options),
+					      .arg = hostile,
+					      .peek = peek_guest,
+					      .read = read_guest,
+					      .symbol = find_symbol};
+	struct ovm_btf *btf;
+	struct ovm_error *err = ovm_kernel_attach(hostile->snapshot.memory, &options, &ovm->kernel);
+
+	if (!err)
+		err = ovm_kernel_load_btf(ovm->kernel, &btf);
+	if (err)
+		return err;
+	llv_options.btf = btf;
+	return ovm_llv_create(&llv_options, &ovm->llv);
+}
+
+static void detach(struct ovm *ovm)
+{
+	ovm_llv_destroy(ovm->llv);
+	ovm_kernel_detach(ovm->kernel);
+	ovm->llv = NULL;
+	ovm->kernel = NULL;
+}
+
+void hostile_attach(struct hostile *hostile, const struct hostile_lie *lies, size_t nr,
+		    struct hostile_result *ret)
+{
+	struct ovm known = hostile->ovm;
+	uint64_t start = cpu_ms();
+
+	memset(ret, 0, sizeof(*ret));
+	tell_lies(hostile, lies, nr);
+	hostile->ovm.kernel = NULL;
+	hostile->ovm.llv = NULL;
+	if (succeeded(ret, attach(hostile, &hostile->ovm), 0)) {
+		succeeded(ret, ovm_kernel_load_module_btf(hostile->ovm.kernel, NULL), 0);
+		list_processes(&hostile->ovm, ret);
+	}
+	detach(&hostile->ovm);
+	hostile->ovm = known;
+	ret->milliseconds = cpu_ms() - start;
+	take_back(hostile);
+}
+
+/* The process that was recorded for this, else the first one. */
+static struct ovm_error *find_process(struct hostile *hostile)
+{
+	struct ovm_process_list *list;
+	struct ovm_error *err = ovm_ps(&hostile->ovm, &list);
+
+	if (err)
+		return err;
+	hostile->pid = 1;
+	for (size_t i = 0; i < list->nr; i++)
+		if (!strcmp(list->processes[i].comm, "subject"))
+			hostile->pid = list->processes[i].pid;
+	ovm_process_list_free(list);
+	return NULL;
+}
+
+static struct ovm_error *watch(struct hostile *hostile)
+{
+	struct hostile_result result = {0};
+
+	hostile->watching = &hostile->sets[HOSTILE_LIST];
+	list_processes(&hostile->ovm, &result);
+	hostile->watching = &hostile->sets[HOSTILE_PROCESS];
+	dump(hostile, &result);
+	hostile->watching = NULL;
+	hostile_watch_kernel(hostile);
+	empty_directory(hostile->dir_fd);
+	for (int set = 0; set < HOSTILE_NR_SETS; set++) {
+		hostile_unique_words(&hostile->sets[set]);
+		if (!hostile->sets[set].nr)
+			return ovm_error_format(OVM_ERROR_USAGE, "nothing to falsify in set %d",
+						set);
+	}
+	return NULL;
+}
+
+static struct ovm_error *set_up(struct hostile *hostile)
+{
+	struct ovm_vcpu_context context = {.nr_vcpus = (unsigned int)hostile->snapshot.nr_hints};
+	size_t size = 0;
+	_cleanup_free_ char *devices = test_snapshot_file(&hostile->snapshot, "devices", &size);
+	const struct ovm_engine_options engine_options = {.size = sizeof(engine_options),
+							  .nr_threads = 2};
+	struct ovm *ovm = &hostile->ovm;
+
+	for (int set = 0; set < HOSTILE_NR_SETS; set++) {
+		hostile->sets[set].words = calloc(HOSTILE_MAX_WORDS, sizeof(struct word));
+		if (!hostile->sets[set].words)
+			return ovm_error_no_memory();
+	}
+	ovm->budget =
+		(struct ovm_llv_budget){.steps = 3000000, .bytes = 64 << 20, .milliseconds = 20000};
+	strcpy(hostile->directory, "/dev/shm/ovm-hostile-XXXXXX");
+	if (!mkdtemp(hostile->directory))
+		return ovm_error_format(OVM_ERROR_OUTPUT, "can't make a directory");
+	hostile->dir_fd = open(hostile->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	struct ovm_error *err = attach(hostile, ovm);
+
+	if (!err)
+		err = ovm_vcpus_parse((const uint8_t *)devices, size, false, &context,
+				      &hostile->vcpus);
+	if (!err)
+		err = ovm_engine_create(&engine_options, &ovm->engine);
+	if (!err)
+		err = ovm_engine_attach(ovm->engine, hostile->snapshot.memory);
+	if (!err)
+		err = find_process(hostile);
+	return err ? err : watch(hostile);
+}
+
+bool hostile_open(const char *name, struct hostile **ret, char *reason, size_t reason_size)
+{
+	struct hostile *hostile = calloc(1, sizeof(*hostile));
+
+	*ret = NULL;
+	if (!hostile)
+		return false;
+	hostile->dir_fd = -1;
+	if (!test_snapshot_open_copy(&hostile->snapshot, name)) {
+		snprintf(reason, reason_size, "%s", hostile->snapshot.reason);
+		hostile_close(hostile);
+		return false;
+	}
+
+	struct ovm_error *err = set_up(hostile);
+
+	if (err) {
+		snprintf(reason, reason_size, "%s", err->message);
+		ovm_error_free(err);
+		hostile_close(hostile);
+		return false;
+	}
+	*ret = hostile;
+	return true;
+}
+
+void hostile_close(struct hostile *hostile)
+{
+	if (!hostile)
+		return;
+	ovm_engine_destroy(hostile->ovm.engine);
+	detach(&hostile->ovm);
+	ovm_vcpus_free(hostile->vcpus);
+	for (int set = 0; set < HOSTILE_NR_SETS; set++)
+		free(hostile->sets[set].words);
+	if (hostile->dir_fd >= 0) {
+		empty_directory(hostile->dir_fd);
+		close(hostile->dir_fd);
+		rmdir(hostile->directory);
+	}
+	test_snapshot_close(&hostile->snapshot);
+	free(hostile);
+}
+
+size_t hostile_words(const struct hostile *hostile, enum hostile_set set)
+{
+	return hostile->sets[set].nr;
+}
+
+uint64_t hostile_ram_size(const struct hostile *hostile)
+{
+	return ovm_engine_ram_size(hostile->ovm.engine);
+}
