@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/btf.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "llview_guest.h"
 #include "test.h"
@@ -161,4 +163,49 @@ OVM_TEST(btf, refuses_every_cut_and_survives_every_flipped_byte)
 		ovm_error_free(err);
 		raw[i] ^= 0xff;
 	}
+}
+
+/* BTF of so many structures without members, all of one name. */
+static void *namesakes(uint32_t nr, size_t *size)
+{
+	static const char strings[] = "\0task";
+	const struct btf_header header = {
+		.magic = BTF_MAGIC,
+		.version = BTF_VERSION,
+		.hdr_len = sizeof(header),
+		.type_len = nr * (uint32_t)sizeof(struct btf_type),
+		.str_off = nr * (uint32_t)sizeof(struct btf_type),
+		.str_len = sizeof(strings),
+	};
+
+	*size = sizeof(header) + header.type_len + sizeof(strings);
+
+	uint8_t *data = malloc(*size);
+	struct btf_type type = {.name_off = 1, .info = BTF_KIND_STRUCT << 24};
+
+	if (!data)
+		return NULL;
+	memcpy(data, &header, sizeof(header));
+	for (uint32_t i = 0; i < nr; i++)
+		memcpy(data + sizeof(header) + i * sizeof(type), &type, sizeof(type));
+	memcpy(data + sizeof(header) + header.type_len, strings, sizeof(strings));
+	return data;
+}
+
+OVM_TEST(btf, looks_up_one_of_many_namesakes_after_the_other)
+{
+	enum { NR = 1 << 20 };
+	size_t size;
+	_cleanup_free_ void *raw = namesakes(NR, &size);
+	_cleanup_btf_ struct ovm_btf *btf = NULL;
+	struct ovm_btf_member member;
+	uint32_t nr = 0;
+
+	ASSERT_TRUE(raw);
+	ASSERT_OK(ovm_btf_create(raw, size, &btf));
+	for (uint32_t id = 0; (id = ovm_btf_find_next(btf, OVM_BTF_STRUCT, "task", 4, id)); nr++)
+		ASSERT_EQ_U64(id, nr + 1);
+	ASSERT_EQ_U64(nr, NR);
+	ASSERT_ERROR(ovm_btf_find_member(btf, "struct task", "pid", &member), OVM_ERROR_CORRUPT,
+		     "too many types");
 }

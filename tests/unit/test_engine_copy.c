@@ -246,6 +246,26 @@ OVM_TEST(engine_copy, crosses_adjoining_ranges_of_ram)
 	ASSERT_ERROR(copy(&f, &beyond, 1), OVM_ERROR_FAULT, "0x200000");
 }
 
+/* Cutting it into chunks alone would take hours. */
+OVM_TEST(engine_copy, refuses_a_piece_larger_than_ram_at_once)
+{
+	const struct ovm_ram_range range = {
+		.size = MIB, .kind = OVM_RAM_MAPPED, .fd = memfd_create("ram", MFD_CLOEXEC)};
+	const struct ovm_copy_run piece = {4096, 1ULL << 50, 0};
+	_cleanup_fixture_ struct fixture f = {.guest.fd = -1};
+	struct ovm_copy_request request = {
+		.size = sizeof(request), .copies = &piece, .nr_copies = 1};
+	const struct ovm_engine_options options = {.size = sizeof(options), .nr_threads = 2};
+
+	ASSERT_TRUE(!ftruncate(range.fd, MIB));
+	ASSERT_OK(ovm_memory_create(&range, 1, &f.guest.memory));
+	ASSERT_OK(ovm_engine_create(&options, &f.engine));
+	ASSERT_OK(ovm_engine_attach(f.engine, f.guest.memory));
+	ASSERT_OK(ovm_page_sink_create_discard(&f.sink));
+	request.sink = f.sink;
+	ASSERT_ERROR(ovm_engine_copy(f.engine, &request), OVM_ERROR_FAULT, "0x100000");
+}
+
 static struct ovm_error *copy_to_fd(struct fixture *f, const struct ovm_copy_run *piece, int fd,
 				    uint64_t base, const char *path)
 {

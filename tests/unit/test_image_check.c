@@ -363,3 +363,31 @@ OVM_TEST(image_check, writing_refuses_too)
 	ASSERT_ERROR(ovm_image_write(&m.set, -1), OVM_ERROR_NOT_DUMPABLE, "child processes");
 	ASSERT_STREQ(warnings, "");
 }
+
+OVM_TEST(image_check, refuses_threads_that_have_no_image_of_their_own)
+{
+	start();
+	m.threads[1].tid = MODEL_PID;
+	ASSERT_REFUSED("thread 4711: is there twice");
+	start();
+	m.threads[1].tid = -7;
+	ASSERT_REFUSED("thread -7: has an impossible id");
+}
+
+OVM_TEST(image_check, refuses_paths_that_no_kernel_puts_together)
+{
+	static const char *const paths[] = {"/var/../etc/shadow", "/..", "/tmp/.", "//tmp/log",
+					    "/tmp/"};
+	static const char *const fine[] = {"/", "/...", "/.hidden", "/a../..b"};
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		start();
+		m.files[MODEL_LOG].path = image_model_bytes(paths[i]);
+		ASSERT_REFUSED("has a path that can't be opened");
+	}
+	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+		start();
+		m.files[MODEL_LOG].path = image_model_bytes(fine[i]);
+		ASSERT_OK(ovm_image_check(&m.set));
+	}
+}

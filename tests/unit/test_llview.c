@@ -254,6 +254,9 @@ OVM_TEST(llview, ends_a_list_that_does_not_end)
 	put_thing(guest, THING_PARENT, MODEL_BASE + MODEL_THING);
 	ASSERT_ERROR(run(guest, model_endless, &out), OVM_ERROR_BUDGET, "llview_model.c:");
 	ASSERT_ERROR(run(guest, model_recursion, &out), OVM_ERROR_BUDGET, "nested too deeply");
+	guest->budget.steps = UINT64_MAX;
+	guest->budget.milliseconds = 1;
+	ASSERT_ERROR(run(guest, model_walk, &out), OVM_ERROR_BUDGET, "takes too long");
 	guest->budget.bytes = 4096;
 	ASSERT_ERROR(run(guest, model_alloc, &out), OVM_ERROR_BUDGET, "larger than the budget");
 }

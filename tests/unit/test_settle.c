@@ -235,6 +235,8 @@ OVM_TEST(settle, finished_call_is_restarted_as_the_kernel_would)
 	assert_called_again(&thread);
 	thread.regs.ax = (uint64_t)-516;
 	assert_interrupted(&thread);
+	thread.regs.ax = 1ULL << 63;
+	ASSERT_TRUE(!ovm_settle_thread(&thread, NULL, &now, NULL, &settled));
 	thread.regs.ax = 17;
 	ASSERT_TRUE(!ovm_settle_thread(&thread, NULL, &now, NULL, &settled));
 	ASSERT_EQ_U64(settled.regs.ax, 17);
