@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -26,8 +27,9 @@
 #include "kernel_private.h"
 
 enum {
-	/* Files in the directory that are considered. */
+	/* Files in the directory that are considered, and those of ours that are kept. */
 	MAX_FILES = 1024,
+	MAX_KEPT = 64,
 	MAX_FILE_BYTES = 256 << 20,
 	TOKEN_INDEX_BYTES = 512,
 };
@@ -356,6 +358,35 @@ static struct ovm_error *make_directory(const char *directory)
 	return ovm_error_errno(OVM_ERROR_OUTPUT, errno, path, "can't make the cache directory");
 }
 
+/*
+ * Each build id that a guest makes up takes a file: beyond a number of them, the one that was
+ * written first makes room.
+ */
+static void make_room(const char *directory)
+{
+	_cleanup_(cleanup_dir) DIR *dir = opendir(directory);
+	char oldest[NAME_MAX + 1] = "";
+	time_t oldest_time = 0;
+	unsigned int nr = 0;
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		uint8_t id[OVM_KERNEL_BUILD_ID_MAX];
+		uint64_t offset;
+		struct stat st;
+		size_t len;
+
+		if (!parse_name(entry->d_name, id, &len, &offset) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		if (!nr++ || st.st_mtime < oldest_time) {
+			oldest_time = st.st_mtime;
+			strcpy(oldest, entry->d_name);
+		}
+	}
+	if (nr >= MAX_KEPT)
+		unlinkat(dirfd(dir), oldest, 0);
+}
+
 /* Write a file under another name and rename it when it is complete. */
 static struct ovm_error *write_file(const char *directory, const char *name,
 				    const struct header *header,
@@ -428,5 +459,7 @@ struct ovm_error *ovm_kernel_cache_save(const char *directory, const struct ovm_
 
 	struct ovm_error *err = make_directory(directory);
 
+	if (!err)
+		make_room(directory);
 	return err ?: write_file(directory, name, &header, arrays);
 }

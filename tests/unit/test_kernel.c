@@ -674,6 +674,39 @@ OVM_TEST(kernel_cache, moves_with_the_image)
 	test_snapshot_close(&other);
 }
 
+/* A guest may make up a build id each time. */
+OVM_TEST(kernel_cache, makes_room)
+{
+	enum { NR = 70 };
+	struct test_snapshot snapshot;
+	struct ovm_kernel *kernel;
+	struct cache cache;
+	char path[128];
+	unsigned int left = 0;
+
+	if (!open_any_copy(&snapshot))
+		OVM_SKIP("%s", none);
+	make_cache(&cache);
+	for (unsigned int i = 0; i < NR; i++) {
+		const struct timespec times[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
+
+		snprintf(path, sizeof(path), "%s/%02x-1000.symbols", cache.directory, i);
+		close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+		ASSERT_TRUE(!utimensat(AT_FDCWD, path, times, 0));
+	}
+	ASSERT_OK(attach_cached(&snapshot, cache.directory, &kernel));
+	ovm_kernel_detach(kernel);
+	for (unsigned int i = 0; i < NR; i++) {
+		snprintf(path, sizeof(path), "%s/%02x-1000.symbols", cache.directory, i);
+		ASSERT_TRUE(i || access(path, F_OK));
+		left += !unlink(path);
+	}
+	ASSERT_EQ_U64(left, NR - 1);
+	find_file(&cache);
+	remove_cache(&cache);
+	test_snapshot_close(&snapshot);
+}
+
 /* Spoil a file at several places, and by cutting it off. */
 OVM_TEST(kernel_cache, that_is_damaged_is_made_again)
 {
