@@ -16,7 +16,7 @@ enum {
 	/* Members looked at for one path; malformed types could nest without end. */
 	MAX_STEPS = 20000,
 	/* Types of one name that are looked at; kernels have a few. */
-	MAX_NAMESAKES = 256,
+	MAX_NAMESAKES = 64,
 };
 
 struct walk {
