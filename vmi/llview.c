@@ -154,6 +154,8 @@ struct ovm_error *ovm_llv_run(struct ovm_llv *llv, const char *name, void (*entr
 	llv->bytes = budget && budget->bytes ? budget->bytes : default_bytes;
 	llv->deadline = ovm_llv_now_ms() + (budget && budget->milliseconds ? budget->milliseconds
 									   : default_milliseconds);
+	llv->cancelled = budget ? budget->cancelled : NULL;
+	llv->cancelled_arg = budget ? budget->arg : NULL;
 	memset(llv->tlb, 0, sizeof(llv->tlb));
 	ovm_llv_current = llv;
 	if (!_setjmp(llv->leave))

@@ -81,9 +81,11 @@ struct ovm_llv_budget {
 	uint64_t steps;
 	/** Bytes of records and of guest memory copied into them: 1 GiB. */
 	uint64_t bytes;
-	/** Time, in ms: 30 s. What is too slow for the other bounds to be reached soon, ends here.
-	 */
+	/** Time, in ms: 30 s. Ends what is too slow for the other bounds to be reached soon. */
 	uint64_t milliseconds;
+	/** Asked now and then; true ends the run with OVM_ERROR_CANCELLED. May be NULL. */
+	bool (*cancelled)(void *arg);
+	void *arg;
 };
 
 /** An entry point as ovm_llv_run() takes it. */

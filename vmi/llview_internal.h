@@ -52,6 +52,8 @@ struct ovm_llv {
 	uint64_t steps, bytes;
 	/* When it has to be over, on a clock that only goes forward; ms. */
 	uint64_t deadline;
+	bool (*cancelled)(void *arg);
+	void *cancelled_arg;
 	unsigned int depth;
 	struct ovm_llv_tlb_entry tlb[OVM_LLV_TLB_SIZE];
 	/* Strings are gathered here. */

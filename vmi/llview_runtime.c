@@ -177,6 +177,17 @@ void ovm_llv_rt_copy(void *dst, uint64_t address, uint64_t size, const char *sit
 		leave(llv, ovm_error_prepend(err, "%s", site));
 }
 
+/* What is too expensive to be asked at each step. */
+static void look_up(struct ovm_llv *llv, const char *site)
+{
+	if (ovm_llv_now_ms() > llv->deadline)
+		leave(llv,
+		      ovm_error_format(OVM_ERROR_BUDGET,
+				       "%s: going through the guest's data takes too long", site));
+	if (llv->cancelled && llv->cancelled(llv->cancelled_arg))
+		leave(llv, ovm_error_format(OVM_ERROR_CANCELLED, "interrupted"));
+}
+
 void ovm_llv_rt_tick(const char *site)
 {
 	struct ovm_llv *llv = ovm_llv_current;
@@ -184,10 +195,8 @@ void ovm_llv_rt_tick(const char *site)
 	if (llv->steps-- == 0)
 		leave(llv, ovm_error_format(OVM_ERROR_BUDGET,
 					    "%s: a loop over the guest's data doesn't end", site));
-	if (llv->steps % OVM_LLV_CLOCK_STEPS == 0 && ovm_llv_now_ms() > llv->deadline)
-		leave(llv,
-		      ovm_error_format(OVM_ERROR_BUDGET,
-				       "%s: going through the guest's data takes too long", site));
+	if (llv->steps % OVM_LLV_CLOCK_STEPS == 0)
+		look_up(llv, site);
 }
 
 void ovm_llv_rt_enter(const char *site)

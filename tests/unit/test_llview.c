@@ -244,6 +244,12 @@ OVM_TEST(llview, walks_a_list)
 	ASSERT_TRUE(!out.list->next->next);
 }
 
+static bool always(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
 OVM_TEST(llview, ends_a_list_that_does_not_end)
 {
 	_cleanup_guest_ struct guest *guest = guest_create(MODEL_MOVED);
@@ -257,6 +263,10 @@ OVM_TEST(llview, ends_a_list_that_does_not_end)
 	guest->budget.steps = UINT64_MAX;
 	guest->budget.milliseconds = 1;
 	ASSERT_ERROR(run(guest, model_walk, &out), OVM_ERROR_BUDGET, "takes too long");
+	guest->budget.cancelled = always;
+	guest->budget.milliseconds = 0;
+	ASSERT_ERROR(run(guest, model_walk, &out), OVM_ERROR_CANCELLED, "interrupted");
+	guest->budget.cancelled = NULL;
 	guest->budget.bytes = 4096;
 	ASSERT_ERROR(run(guest, model_alloc, &out), OVM_ERROR_BUDGET, "larger than the budget");
 }
