@@ -17,7 +17,7 @@
 
 enum {
 	ROUNDS = 1500,
-	/* Of these many rounds, one looks for the kernel anew. */
+	/* Of so many rounds, one looks for the kernel anew. */
 	ATTACH_EVERY = 50,
 	MAX_LIES = 8,
 	SHOW_SLOW_MS = 1000,
@@ -98,7 +98,7 @@ static void attack(const char *name, uint64_t rounds)
 		uint64_t seed = random;
 		size_t nr = make_lies(&random, lies);
 
-		if (i % ATTACH_EVERY == ATTACH_EVERY - 1)
+		if (next_random(&random) % ATTACH_EVERY == 0)
 			hostile_attach(hostile, lies, nr, &result);
 		else
 			hostile_round(hostile, lies, nr, &result);
