@@ -262,10 +262,10 @@ OVM_TEST(llview, ends_a_list_that_does_not_end)
 	ASSERT_ERROR(run(guest, model_recursion, &out), OVM_ERROR_BUDGET, "nested too deeply");
 	guest->budget.steps = UINT64_MAX;
 	guest->budget.milliseconds = 1;
-	ASSERT_ERROR(run(guest, model_walk, &out), OVM_ERROR_BUDGET, "takes too long");
+	ASSERT_ERROR(run(guest, model_endless, &out), OVM_ERROR_BUDGET, "takes too long");
 	guest->budget.cancelled = always;
 	guest->budget.milliseconds = 0;
-	ASSERT_ERROR(run(guest, model_walk, &out), OVM_ERROR_CANCELLED, "interrupted");
+	ASSERT_ERROR(run(guest, model_endless, &out), OVM_ERROR_CANCELLED, "interrupted");
 	guest->budget.cancelled = NULL;
 	guest->budget.bytes = 4096;
 	ASSERT_ERROR(run(guest, model_alloc, &out), OVM_ERROR_BUDGET, "larger than the budget");
