@@ -30,6 +30,11 @@ static const char *choose(char names[TEST_SNAPSHOTS][64], size_t nr)
 	return name ? name : names[0];
 }
 
+static void close_guest(void)
+{
+	hostile_close(guest);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	char names[TEST_SNAPSHOTS][64], reason[640];
@@ -45,6 +50,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		fprintf(stderr, "%s\n", reason);
 		exit(1);
 	}
+	atexit(close_guest);
 	return 0;
 }
 
