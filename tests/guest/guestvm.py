@@ -365,8 +365,11 @@ class Vm:
             options["accel"] = "kvm"
             accel = ["-accel", "kvm", "-cpu", f"host,la57={la57}"]
         else:
+            # Before QEMU 8.0, cmpxchg16b leaves garbage in flags. Linux 6.5 and newer allocate with
+            # it, and crash when an interrupt saves the flags at that moment, with TF or VM set.
             options["accel"] = "tcg"
-            accel = ["-accel", "tcg,thread=multi", "-cpu", f"{options['cpu']},la57={la57}"]
+            cpu = f"{options['cpu']},la57={la57},cx16=off"
+            accel = ["-accel", "tcg,thread=multi", "-cpu", cpu]
         socket_options = "server=on,wait=off"
         return ["qemu-system-x86_64", "-machine", "q35", *accel, "-smp", str(options["smp"]),
                 *self._ram_arguments(options), "-nodefaults", "-no-user-config",
