@@ -266,7 +266,7 @@ class OvmDumper:
                    "-D", directory, "-R", *self.options]
         if workload.busy:
             # On a loaded host without KVM, the guest is in its kernel at nearly every pause.
-            command += ["--timeout", "60"]
+            command += ["--timeout", "30"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
                                   stdin=subprocess.DEVNULL)
