@@ -145,6 +145,7 @@ enum ovm_dump_backend {
 };
 
 enum ovm_phase {
+	OVM_PHASE_FREEZE,
 	OVM_PHASE_WAIT, /* for a consistent state */
 	OVM_PHASE_EXTRACT,
 	OVM_PHASE_PAGES,
@@ -168,11 +169,14 @@ struct ovm_dump_options {
 	enum ovm_dump_backend backend;
 	/** Worker threads for walking and copying; 0: one per CPU. */
 	unsigned int nr_threads;
-	/** How long to wait for a consistent state, ms; 0: 5000. */
+	/** How long freezing and waiting for a consistent state may take, ms; 0: 5000. */
 	unsigned int timeout_ms;
 	/** Called as the dump goes on; may be NULL. Anything but 0 cancels the dump. */
 	int (*progress)(void *arg, const struct ovm_progress *progress);
 	void *progress_arg;
+	/** Write nothing into the guest: pause the VM for the whole copy; needs OVM_LEAVE_RUNNING.
+	 */
+	bool read_only;
 };
 
 /** Figures of a dump; times in microseconds. */
@@ -190,18 +194,32 @@ struct ovm_dump_result {
 	uint64_t extract_us, walk_us, copy_us, write_us, total_us;
 	/** "cpu" or "cuda". */
 	const char *backend;
+	/** "frozen": copied while the VM ran, or "paused". */
+	const char *method;
+	/** Freezing the process, and from the begin of that to its being thawed, killed or kept. */
+	uint64_t freeze_us, frozen_us;
+	/** Rounds of copying while the VM ran, and pages that one of them had to copy again. */
+	uint32_t rounds;
+	uint64_t pages_recopied;
+	/** Pages copied under the last pause, and how many of them of shared memory. */
+	uint64_t pages_paused, shmem_pages_paused;
 };
 
 /**
  * Dump a process into CRIU images.
  *
- * The VM is paused while the state is taken and runs on whatever happens, also when the caller is
- * killed. Images appear in @directory all at once when they are complete; a failed dump leaves
- * nothing. @result may be NULL.
+ * The process is frozen by the guest's own means and its memory copied while the VM runs; the VM is
+ * paused for a moment only, to take what the kernel knows of it. With @options->read_only, and
+ * when the VM is paused already, nothing is frozen, and it is paused for all of that.
+ *
+ * A dump that fails leaves no images, and the process and the VM as they were, also when the
+ * caller is killed. Images appear in @directory all at once when they are complete; only then
+ * does the process become what @options->leave says. Should that fail, the images stay, and the
+ * process stays frozen, so that it doesn't run twice. @result may be NULL.
  *
  * Errors: OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per reason),
  * OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,
- * OVM_ERROR_UNREACHABLE.
+ * OVM_ERROR_UNREACHABLE (also when the guest can't be frozen from outside), OVM_ERROR_KERNEL.
  */
 struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,
 			   struct ovm_dump_result *result);
