@@ -102,7 +102,9 @@ struct ovm_process {
 	int32_t pid, parent_pid, namespace_pid;
 	uint32_t uid;
 	uint32_t nr_threads;
-	/** As in ps(1): R S D T t X Z I. */
+	/** How many of them are in the kernel's freezer. */
+	uint32_t nr_frozen;
+	/** As in ps(1): R S D T t X Z I; and F: all threads are in the freezer. */
 	char state;
 	/** Resident memory, bytes, by the kernel's counters. */
 	uint64_t resident;

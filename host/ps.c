@@ -107,6 +107,7 @@ static void fill(struct ovm *ovm, struct list *list, const struct ovm_rec_ps *re
 		.namespace_pid = rec->vpid,
 		.uid = rec->uid,
 		.nr_threads = rec->nr_threads,
+		.nr_frozen = rec->nr_frozen,
 		.state = rec->state,
 		.resident = rec->rss_pages << 12,
 		.kernel_thread = rec->kernel_thread,

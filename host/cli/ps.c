@@ -15,7 +15,8 @@ static const char usage[] =
 	"  -v, --verbose  say what is being done\n"
 	"\n"
 	"PID is the one in the guest's initial pid namespace, as 'dump -t' takes it; VPID is\n"
-	"the one that the process itself sees.\n";
+	"the one that the process itself sees. S is the state as in ps(1), or F: in the\n"
+	"kernel's freezer, where 'dump -s' leaves a process until 'thaw' or 'kill'.\n";
 
 static void print_list(const struct ovm_process_list *list, bool all)
 {
@@ -57,6 +58,7 @@ static struct json_object *list_json(const struct ovm_process_list *list, bool a
 		json_object_object_add(o, "vpid", json_object_new_int(p->namespace_pid));
 		json_object_object_add(o, "uid", json_object_new_int64(p->uid));
 		json_object_object_add(o, "threads", json_object_new_int64(p->nr_threads));
+		json_object_object_add(o, "frozen_threads", json_object_new_int64(p->nr_frozen));
 		json_object_object_add(o, "state", json_object_new_string(state));
 		json_object_object_add(o, "rss", json_object_new_uint64(p->resident));
 		json_object_object_add(o, "kernel_thread",

@@ -2,6 +2,8 @@
 /*
  * All processes of the guest at a glance.
  */
+#include <linux/sched/jobctl.h>
+
 #include "extract.h"
 
 /* TASK_* of linux/sched.h as ps(1) sees them: these bits have had their places since v4.14. */
@@ -39,6 +41,31 @@ static char state_letter(const struct task_struct *p)
 	return reported & STATE_INTERRUPTIBLE ? 'S' : 'R';
 }
 
+/*
+ * In the freezer, and kept there: a stopped or traced thread counts as frozen too, but without the
+ * bit it can be continued. Both came with 76f969e8948d ("cgroup: cgroup v2 freezer", v5.2).
+ */
+static bool is_frozen(const struct task_struct *p)
+{
+	return p->frozen && p->jobctl & JOBCTL_TRAP_FREEZE;
+}
+
+/* Count the threads in the freezer; the process is if all are that have not ended. */
+static void frozen(struct task_struct *leader, struct ovm_rec_ps __host *rec)
+{
+	struct task_struct *p;
+	bool all = true;
+
+	list_for_each_entry(p, &leader->signal->thread_head, thread_node) {
+		if (is_frozen(p))
+			rec->nr_frozen++;
+		else if (!p->exit_state)
+			all = false;
+	}
+	if (rec->nr_frozen && all)
+		rec->state = 'F';
+}
+
 static void memory(struct mm_struct *mm, struct ovm_rec_ps __host *rec)
 {
 	rec->pgd = OVM_IDENTITY(mm->pgd);
@@ -60,6 +87,8 @@ static struct ovm_rec_ps __host *one(struct task_struct *p)
 	llv_strcpy(rec->comm, p->comm);
 	rec->state = state_letter(p);
 	rec->kernel_thread = !!(p->flags & PF_KTHREAD);
+	if (!rec->kernel_thread && llv_field_exists(struct task_struct, frozen))
+		frozen(p, rec);
 	rec->in_initial_namespaces = ovm_in_initial_namespaces(p);
 	rec->pid_ns = OVM_IDENTITY(ovm_task_pid_ns(p));
 	if (p->nsproxy)

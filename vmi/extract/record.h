@@ -466,8 +466,9 @@ struct ovm_rec_ps {
 	__s32 vpid;
 	__u32 uid;
 	__u32 nr_threads;
+	__u32 nr_frozen; /* threads that the freezer holds */
 	char comm[OVM_REC_COMM_LEN];
-	char state; /* as ps(1) shows it */
+	char state; /* as ps(1) shows it; F: the freezer holds all threads */
 	__u64 rss_pages;
 	__u8 kernel_thread;
 	__u8 in_initial_namespaces;
