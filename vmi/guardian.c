@@ -27,6 +27,8 @@ enum {
 	RESUME_MS = 30000,
 	ANSWER_MS = 10000,
 	RETRY_MS = 20,
+	/* How long the guest is given to do what the heir has told it. */
+	INHERIT_MS = 5,
 	LINE_BYTES = 8192,
 	/* Descriptors of the guardian, from here on up. */
 	FIRST_FD = 3,
@@ -34,7 +36,7 @@ enum {
 };
 
 struct watch {
-	int channel, process, qmp;
+	int channel, process, qmp, heir_fd;
 	const struct sockaddr_un *address;
 	bool armed, migration;
 	/* Capabilities to set back, as JSON. */
@@ -248,13 +250,19 @@ static bool resume_once(struct watch *w)
 	return execute(w, "query-status", "") && line_has(w, "\"running\"", "true");
 }
 
-static bool resume(struct watch *w)
+static void resynchronise(struct watch *w)
 {
-	static const char resynchronise[] = "\xff\n";
-	int64_t deadline = now_ms() + RESUME_MS;
+	static const char bytes[] = "\xff\n";
 
 	if (w->qmp >= 0)
-		send_bytes(w, resynchronise, sizeof(resynchronise) - 1, deadline);
+		send_bytes(w, bytes, sizeof(bytes) - 1, now_ms() + ANSWER_MS);
+}
+
+static bool resume(struct watch *w)
+{
+	int64_t deadline = now_ms() + RESUME_MS;
+
+	resynchronise(w);
 	while (!resume_once(w)) {
 		if (now_ms() >= deadline)
 			return false;
@@ -262,6 +270,35 @@ static bool resume(struct watch *w)
 	}
 	w->armed = false;
 	return true;
+}
+
+/* Pause the VM, unless somebody else has, and let the heir do what can be done. */
+static bool inherit_once(struct watch *w, const struct ovm_guardian *guardian)
+{
+	if (w->qmp < 0 && !reconnect(w))
+		return false;
+	if (!execute(w, "query-status", ""))
+		return false;
+	bool running = line_has(w, "\"running\"", "true");
+
+	if (running && !execute(w, "stop", "")) {
+		resume(w);
+		return false;
+	}
+	bool done = guardian->heir(guardian->heir_arg, w->heir_fd);
+
+	if (running)
+		resume(w);
+	return done;
+}
+
+static void inherit(struct watch *w, const struct ovm_guardian *guardian)
+{
+	int64_t deadline = now_ms() + RESUME_MS;
+
+	resynchronise(w);
+	while (!inherit_once(w, guardian) && now_ms() < deadline)
+		poll(NULL, 0, INHERIT_MS);
 }
 
 static void answer(struct watch *w, enum ovm_guardian_answer answer)
@@ -324,15 +361,16 @@ static void watch(struct watch *w)
 /* Keep only what is needed: nothing else may stay open because of the guardian. */
 static void take_descriptors(struct watch *w)
 {
-	int *fds[] = {&w->channel, &w->process, &w->qmp};
+	int *fds[] = {&w->channel, &w->process, &w->qmp, &w->heir_fd};
+	const size_t nr = sizeof(fds) / sizeof(*fds);
 	int next = FIRST_FD;
 
 	/* First out of the way of where they are to go. */
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		if (*fds[i] >= 0)
 			*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, FD_ROOM);
 	}
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < nr; i++) {
 		if (*fds[i] >= 0)
 			*fds[i] = dup3(*fds[i], next++, O_CLOEXEC);
 	}
@@ -352,6 +390,7 @@ void ovm_guardian_run(const struct ovm_guardian *guardian)
 		.channel = guardian->channel,
 		.process = guardian->process,
 		.qmp = guardian->qmp,
+		.heir_fd = guardian->heir_fd,
 		.address = &guardian->address,
 	};
 
@@ -370,5 +409,7 @@ void ovm_guardian_run(const struct ovm_guardian *guardian)
 	watch(&w);
 	if (w.armed)
 		resume(&w);
+	if (guardian->heir)
+		inherit(&w, guardian);
 	_exit(0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The process that resumes a VM when the one that paused it dies.
+ * The process that resumes a VM when the one that paused it dies, and settles
+ * what else that one has left behind in the guest.
  *
  * It is forked off a process that may have any number of threads, so it runs
  * on system calls alone: no allocation, no stdio, no locks.
@@ -8,6 +9,7 @@
 #ifndef OVM_VMI_GUARDIAN_H
 #define OVM_VMI_GUARDIAN_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -45,6 +47,14 @@ struct ovm_guardian {
 	int qmp;
 	/** Where to reconnect when that connection is gone; no family when unknown. */
 	struct sockaddr_un address;
+	/**
+	 * What to do, with the VM paused, when the process has ended; or NULL. Returns true when
+	 * nothing is left to be done. May use system calls only, and a descriptor that it is
+	 * handed: @heir_fd, or -1.
+	 */
+	bool (*heir)(void *arg, int fd);
+	void *heir_arg;
+	int heir_fd;
 };
 
 /** Be the guardian; all signals are blocked. Never returns. */

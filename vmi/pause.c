@@ -131,7 +131,8 @@ static void set_address(struct ovm_guardian *guardian, const char *path)
 	strcpy(guardian->address.sun_path, path);
 }
 
-struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret)
+struct ovm_error *ovm_pause_create_with_heir(struct ovm_vm *vm, const struct ovm_pause_heir *heir,
+					     struct ovm_pause **ret)
 {
 	int channel[2];
 	char got;
@@ -146,7 +147,14 @@ struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret)
 		.channel = theirs,
 		.process = process,
 		.qmp = ovm_qmp_fd(ovm_vm_qmp(vm)),
+		.heir_fd = -1,
 	};
+
+	if (heir) {
+		guardian.heir = heir->inherit;
+		guardian.heir_arg = heir->arg;
+		guardian.heir_fd = heir->fd;
+	}
 
 	set_address(&guardian, ovm_qmp_path(ovm_vm_qmp(vm)));
 	struct ovm_pause *pause = calloc(1, sizeof(*pause));
@@ -172,6 +180,11 @@ struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret)
 	ovm_vm_set_migration_hook(vm, note_migration, pause);
 	*ret = pause;
 	return NULL;
+}
+
+struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret)
+{
+	return ovm_pause_create_with_heir(vm, NULL, ret);
 }
 
 /* Have the VM run, and the guardian stand down; by way of the guardian if there is no other. */
@@ -222,6 +235,11 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause)
 bool ovm_pause_was_running(const struct ovm_pause *pause)
 {
 	return pause->was_running;
+}
+
+bool ovm_pause_holds(const struct ovm_pause *pause)
+{
+	return pause->stopped;
 }
 
 struct ovm_error *ovm_pause_end(struct ovm_pause *pause)

@@ -22,6 +22,19 @@ extern "C" {
 
 struct ovm_pause;
 
+/** What the guardian does for a process that has ended: see struct ovm_guardian. */
+struct ovm_pause_heir {
+	bool (*inherit)(void *arg, int fd);
+	/** Memory that is shared with the guardian's process. */
+	void *arg;
+	/** Handed to @inherit; -1 for none. */
+	int fd;
+};
+
+/** As ovm_pause_create(), with a guardian that has an heir. */
+struct ovm_error *ovm_pause_create_with_heir(struct ovm_vm *vm, const struct ovm_pause_heir *heir,
+					     struct ovm_pause **ret);
+
 /** Start the guardian of @vm, which must outlive it; the VM runs on. One at a time for each VM. */
 struct ovm_error *ovm_pause_create(struct ovm_vm *vm, struct ovm_pause **ret);
 
@@ -34,6 +47,9 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause);
 
 /** Whether the VM was running when the pause began. */
 bool ovm_pause_was_running(const struct ovm_pause *pause);
+
+/** Whether the VM is stopped now, and by us. */
+bool ovm_pause_holds(const struct ovm_pause *pause);
 
 /**
  * Resume the VM if ovm_pause_begin() paused it. Never cancelled. Without a pause, does nothing.

@@ -60,6 +60,10 @@ LLV_SHARED pid_t ovm_pid_vnr(const struct pid *pid);
 LLV_SHARED struct pid_namespace *ovm_task_pid_ns(const struct task_struct *p);
 /** The state bits of a task, by whichever name its kernel has them. */
 LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p);
+/** The CPU that a task runs on, or ran on last. */
+LLV_SHARED unsigned int ovm_task_cpu(const struct task_struct *p);
+/** A return address on the stack of a thread that is not on a CPU, for messages; or 0. */
+LLV_SHARED __u64 ovm_wait_channel(const struct task_struct *p);
 /** What decides whether a thread can be taken as it is: state, registers, masks. */
 LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __host *t);
 /** All the rest of a thread. */

@@ -106,6 +106,8 @@ struct ovm_rec_thread {
 	__u32 flags;  /* PF_* */
 	__u32 ptrace; /* non-zero: traced */
 	__u32 cpu;
+	/* The freezer counts it as frozen; with JOBCTL_TRAP_FREEZE it stays so. */
+	__u8 frozen;
 	__u8 on_cpu;
 	__u8 on_rq;
 	/* thread_info: TIF_* bits, and the system call it is in (orig_ax) or -1. */
@@ -151,6 +153,8 @@ struct ovm_rec_thread {
 	/* Masks that two calls put aside while they wait: rt_sigsuspend (task->saved_sigmask,
 	 * before it sets restore_sigmask) and rt_sigtimedwait (task->real_blocked). */
 	__u64 saved_sigmask, real_blocked;
+	/* The mask in force: @blocked, or a temporary one while @restore_sigmask is set. */
+	__u64 mask_in_force;
 	struct ovm_rec_signal __host *pending;
 
 	/* Scheduling parameters. */
@@ -171,6 +175,9 @@ struct ovm_rec_thread {
 	__u64 restart_fn;
 	/* restart_block.nanosleep: user address for the remaining time, or 0. */
 	__u64 restart_rmtp;
+	/* restart_block: until when an interrupted call was to wait, for those @restart_fn that say
+	 * so on one of the clocks above. */
+	struct ovm_rec_sleep restart;
 	__u64 io_uring; /* identity of the task's io_uring context, or 0 */
 	__u64 user_dispatch_mode;
 	/* Shares with the leader (false would be a CLONE_VM-only relative). */
@@ -479,6 +486,59 @@ struct ovm_rec_ps {
 	__u64 arg_start, arg_end;
 };
 
+/* ---- threads to be stopped and woken -------------------------------------------------------- */
+
+/* A thread as far as freezing it is concerned. */
+struct ovm_rec_freezable {
+	struct ovm_rec_freezable __host *next;
+	__u64 task, sighand; /* identities */
+	__s32 tid, tgid;
+	__u64 start_time;
+	char comm[OVM_REC_COMM_LEN];
+	__u32 state; /* task_struct.__state */
+	__u32 exit_state;
+	__u64 jobctl;
+	__u32 flags; /* PF_* */
+	/* Its cgroup is frozen by the guest itself. */
+	__u8 cgroup_frozen;
+	/* Path in the default hierarchy; when it was asked for. */
+	struct ovm_rec_bytes cgroup;
+	/* Where it sleeps, for messages; 0 while it runs. */
+	__u64 wchan;
+};
+
+/* A CPU as far as interrupting it, and having it call functions, is concerned. */
+struct ovm_rec_freezer_cpu {
+	struct ovm_rec_freezer_cpu __host *next;
+	__u32 cpu;
+	__u32 apic_id;
+	/* Address of its call_single_queue. */
+	__u64 queue;
+	/* Lowest address of the stack of its idle thread, and where that thread's frames end. */
+	__u64 idle_stack, idle_sp;
+};
+
+struct ovm_rec_freezer {
+	/*
+	 * In: root of the tree of processes, in the initial pid namespace; 0: all processes but the
+	 * kernel's, each thread with the path of its cgroup; negative: none.
+	 */
+	__s32 pid;
+	/* In: tell where threads sleep. */
+	__u8 with_wchan;
+	/* The kernel has what is needed: the cgroup freezer, calls queued to CPUs. */
+	__u8 supported;
+	/* Number of the TIF_SIGPENDING flag. */
+	__u8 sigpending_bit;
+	/* Address that the interrupt gate CALL_FUNCTION_SINGLE leads to. */
+	__u64 gate;
+	/* @pid is a kernel thread. */
+	__u8 has_kernel_threads;
+	struct ovm_rec_freezable __host *threads;
+	__u32 nr_threads;
+	struct ovm_rec_freezer_cpu __host *cpus;
+};
+
 /* ---- entry points -------------------------------------------------------------------------- */
 
 struct ovm_extract_ps_args {
@@ -495,7 +555,12 @@ struct ovm_extract_process_args {
 	struct ovm_rec_process __host *process; /* out */
 };
 
+struct ovm_extract_freezer_args {
+	struct ovm_rec_freezer __host *freezer; /* in and out */
+};
+
 #ifndef __LLVIEW__
+void ovm_extract_freezer(struct ovm_extract_freezer_args *args);
 void ovm_extract_ps(struct ovm_extract_ps_args *args);
 void ovm_extract_quiescence(struct ovm_extract_quiescence_args *args);
 void ovm_extract_process(struct ovm_extract_process_args *args);

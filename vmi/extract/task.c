@@ -45,6 +45,13 @@ struct task_struct___rseq_data {
 
 struct rseq_data; /* asked for by name only */
 
+/* Until after v6.18, the end of a poll was kept as two numbers, tv_sec and tv_nsec. */
+struct restart_block___end_time {
+	struct {
+		struct timespec64 end_time;
+	} poll;
+};
+
 enum {
 	DEFAULT_THREAD_SIZE = 16 << 10,
 	USER_CS = 0x33,
@@ -85,6 +92,15 @@ LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p)
 	if (llv_field_exists(struct task_struct, __state))
 		return p->__state;
 	return ((const struct task_struct___state *)p)->state;
+}
+
+LLV_SHARED unsigned int ovm_task_cpu(const struct task_struct *p)
+{
+	if (llv_field_exists(struct thread_info, cpu))
+		return p->thread_info.cpu;
+	if (llv_field_exists(struct task_struct___cpu, cpu))
+		return ((const struct task_struct___cpu *)p)->cpu;
+	return 0;
 }
 
 LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid)
@@ -194,7 +210,7 @@ static bool follows_call(u64 address)
  * The first return address on the stack that does not lead to the scheduler. There is no unwinding:
  * a stale word may be taken for one, so that it is good for messages only.
  */
-static u64 wait_channel(const struct task_struct *p)
+LLV_SHARED __u64 ovm_wait_channel(const struct task_struct *p)
 {
 	u64 sp = p->thread.sp, top = (unsigned long)p->stack + thread_size();
 
@@ -212,10 +228,57 @@ static u64 wait_channel(const struct task_struct *p)
 /* What PTRACE_GETSIGMASK reports: the mask to be restored, where a temporary one is in force. */
 static void signal_mask(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
+	t->mask_in_force = p->blocked.sig[0];
 	t->restore_sigmask = p->restore_sigmask;
 	t->saved_sigmask = p->saved_sigmask.sig[0];
 	t->real_blocked = p->real_blocked.sig[0];
 	t->blocked = t->restore_sigmask ? t->saved_sigmask : p->blocked.sig[0];
+}
+
+static void restart_until(struct ovm_rec_sleep __host *rec, __s32 clock, u64 expires)
+{
+	rec->armed = 1;
+	rec->clock = clock;
+	rec->expires = rec->soft_expires = expires;
+}
+
+static void restart_poll(const struct restart_block *block, struct ovm_rec_sleep __host *rec)
+{
+	const struct restart_block___end_time *new = (const void *)block;
+	u64 sec, nsec;
+
+	if (!block->poll.has_timeout)
+		return;
+	if (llv_field_exists(struct restart_block___end_time, poll.end_time)) {
+		sec = new->poll.end_time.tv_sec;
+		nsec = new->poll.end_time.tv_nsec;
+	} else {
+		sec = block->poll.tv_sec;
+		nsec = block->poll.tv_nsec;
+	}
+	restart_until(rec, CLOCK_MONOTONIC, sec * NSEC_PER_SEC + nsec);
+}
+
+/*
+ * Which member of the union is valid, and on which clock it counts, follows from the function. The
+ * waits of futexes that get here count on CLOCK_MONOTONIC, or take a point in time anyway.
+ */
+static void restart_end(const struct restart_block *block, struct ovm_rec_sleep __host *rec)
+{
+	u64 fn = OVM_IDENTITY(block->fn);
+
+	if (!fn)
+		return;
+	if (fn == llv_symbol("do_restart_poll"))
+		restart_poll(block, rec);
+	else if (fn == llv_symbol("futex_wait_restart"))
+		restart_until(rec, CLOCK_MONOTONIC, block->futex.time);
+	else if (fn == llv_symbol("hrtimer_nanosleep_restart"))
+		restart_until(rec, block->nanosleep.clockid, block->nanosleep.expires);
+	else if (fn == llv_symbol("alarm_timer_nsleep_restart"))
+		/* There it is a number of enum alarmtimer_type. */
+		restart_until(rec, block->nanosleep.clockid ? CLOCK_BOOTTIME : CLOCK_REALTIME,
+			      block->nanosleep.expires);
 }
 
 static void restart(const struct task_struct *p, struct ovm_rec_thread __host *t)
@@ -223,6 +286,7 @@ static void restart(const struct task_struct *p, struct ovm_rec_thread __host *t
 	t->restart_fn = OVM_IDENTITY(p->restart_block.fn);
 	if (p->restart_block.nanosleep.type == TT_NATIVE)
 		t->restart_rmtp = OVM_IDENTITY(p->restart_block.nanosleep.rmtp);
+	restart_end(&p->restart_block, &t->restart);
 }
 
 LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __host *t)
@@ -234,12 +298,12 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	t->state = ovm_task_state(p);
 	t->exit_state = p->exit_state;
 	t->jobctl = p->jobctl;
+	/* 76f969e8948d ("cgroup: cgroup v2 freezer", v5.2). */
+	if (llv_field_exists(struct task_struct, frozen))
+		t->frozen = p->frozen;
 	t->flags = p->flags;
 	t->ptrace = p->ptrace;
-	if (llv_field_exists(struct thread_info, cpu))
-		t->cpu = p->thread_info.cpu;
-	else if (llv_field_exists(struct task_struct___cpu, cpu))
-		t->cpu = ((const struct task_struct___cpu *)p)->cpu;
+	t->cpu = ovm_task_cpu(p);
 	t->tif_flags = p->thread_info.flags;
 	t->regs_address = OVM_IDENTITY(user_regs(p));
 	t->kernel_sp = p->thread.sp;
@@ -247,7 +311,7 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 	t->compat = t->regs.cs == USER32_CS;
 	classify(p, t);
 	if (!t->on_cpu) {
-		t->wchan = wait_channel(p);
+		t->wchan = ovm_wait_channel(p);
 		ovm_sleeper(p, t);
 	}
 	restart(p, t);
