@@ -5,6 +5,8 @@
 #include "context.h"
 #include "vmi/cleanup.h"
 
+#define READ_ONLY_REMEDY "'ovm-gpu dump --read-only -R' works without it"
+
 /* One run of ovm_check(). */
 struct check {
 	struct ovm *ovm;
@@ -68,7 +70,9 @@ static bool check_vm(struct check *check)
 	if (!report_error(check, "run state", "look at the VM's monitor",
 			  ovm_vm_status(check->ovm->vm, &status)))
 		return false;
-	report(check, "run state", true, NULL, "%s", status.name);
+	report(check, "run state", status.running || check->options->read_only,
+	       "resume the VM: to freeze and to kill, its kernel has to run; " READ_ONLY_REMEDY,
+	       "%s", status.name);
 	return true;
 }
 
@@ -105,6 +109,32 @@ static bool check_extractors(struct check *check)
 	return true;
 }
 
+/* Freezing, thawing and killing: what they write through, and what a freezer asks for. */
+static void check_freezer(struct check *check)
+{
+	struct ovm_freezer *freezer;
+
+	if (check->options->read_only)
+		return;
+	bool shared = ovm_vm_info(check->ovm->vm)->ram_shared;
+
+	report(check, "writing guest RAM", shared,
+	       "give the guest shared RAM (memory-backend-memfd,share=on); " READ_ONLY_REMEDY, "%s",
+	       shared ? "shared: what is written here is seen by the guest"
+		      : "private: what is written here is not seen by the guest");
+	if (!shared)
+		return;
+	/* Nothing is written, and the VM runs on, until a freezer is used. */
+	struct ovm_error *err = ovm_make_freezer(check->ovm, 0, &freezer);
+
+	if (!report_error(check, "freezing, killing",
+			  "mend what the message names; " READ_ONLY_REMEDY, err))
+		return;
+	ovm_freezer_destroy(freezer);
+	report(check, "freezing, killing", true, NULL,
+	       "by the kernel's own freezer; CPUs can be interrupted");
+}
+
 /* Swapped-out pages stand in the way of a dump of the process that they belong to. */
 static bool check_swap(struct check *check)
 {
@@ -136,8 +166,10 @@ struct ovm_error *ovm_check(const struct ovm_attach_options *options,
 		err = ovm_create(&known, &check.ovm);
 	if (err)
 		return err;
-	if (check_vm(&check) && check_kernel(&check) && check_extractors(&check))
+	if (check_vm(&check) && check_kernel(&check) && check_extractors(&check)) {
+		check_freezer(&check);
 		check_swap(&check);
+	}
 	*ok = check.ok;
 	ovm_detach(check.ovm);
 	return NULL;

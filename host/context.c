@@ -102,6 +102,7 @@ struct ovm_error *ovm_create(const struct ovm_attach_options *options, struct ov
 		return ovm_error_no_memory();
 	ovm->log = options->log;
 	ovm->log_arg = options->log_arg;
+	ovm->read_only = options->read_only;
 	ovm->budget = (struct ovm_llv_budget){.cancelled = ovm_cancelled, .arg = ovm};
 	ovm->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ovm->cancel_fd < 0) {

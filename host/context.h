@@ -8,6 +8,7 @@
 
 #include "host/ovm-gpu.h"
 #include "kernels-cuda/engine.h"
+#include "vmi/freeze.h"
 #include "vmi/kernel.h"
 #include "vmi/llview.h"
 #include "vmi/vm.h"
@@ -20,6 +21,8 @@ struct ovm {
 	struct ovm_llv_budget budget;
 	/* Made by the first dump. */
 	struct ovm_engine *engine;
+	/* Guest memory is never written. */
+	bool read_only;
 	/* An eventfd: readable when the caller wants to stop. */
 	int cancel_fd;
 	void (*log)(void *arg, enum ovm_log_level level, const char *message);
@@ -29,6 +32,13 @@ struct ovm {
 /** What an operation under way is called in messages, and its parts. */
 void ovm_log(const struct ovm *ovm, enum ovm_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/** Log a write of guest memory that is about to be made; @arg is the context. */
+void ovm_log_write(void *arg, const struct ovm_write *write);
+
+/** Make a freezer whose writes are logged. OVM_ERROR_USAGE when writing was forbidden. */
+struct ovm_error *ovm_make_freezer(struct ovm *ovm, unsigned int timeout_ms,
+				   struct ovm_freezer **ret);
 
 /** Whether ovm_cancel() was called; @arg is the context. */
 bool ovm_cancelled(void *arg);

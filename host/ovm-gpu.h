@@ -57,6 +57,9 @@ struct ovm_attach_options {
 	/** Receives messages for people; may be NULL. */
 	void (*log)(void *arg, enum ovm_log_level level, const char *message);
 	void *log_arg;
+	/** Never write guest memory: what would have to is refused, but for dumps with read_only.
+	 */
+	bool read_only;
 };
 
 /**
@@ -225,6 +228,57 @@ struct ovm_dump_result {
  */
 struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,
 			   struct ovm_dump_result *result);
+
+/** Which processes, and how long it may take. */
+struct ovm_processes_options {
+	/** sizeof(struct ovm_processes_options) */
+	size_t size;
+	/** A process with all its descendants, in the guest's initial pid namespace. */
+	int32_t pid;
+	/**
+	 * Path in the guest's cgroup v2 hierarchy ("/system.slice/x.scope", as struct ovm_process
+	 * has it) instead of @pid: all processes of this cgroup and of those below it; or NULL.
+	 */
+	const char *cgroup;
+	/** ms; 0: 10000. */
+	unsigned int timeout_ms;
+};
+
+/** What it took; times in microseconds. */
+struct ovm_processes_result {
+	/** sizeof(struct ovm_processes_result), set by the caller. */
+	size_t size;
+	uint32_t nr_processes, nr_threads;
+	/** Threads that were woken, words of guest memory written, CPUs interrupted. */
+	uint32_t nr_woken, nr_writes, nr_interrupts;
+	/** Pauses of the VM: how many, the longest, and all of them. */
+	uint32_t nr_pauses;
+	uint64_t paused_us_max, paused_total_us;
+	uint64_t total_us;
+};
+
+/**
+ * Thaw what was frozen from outside: by a dump that left its process stopped, or by a controller
+ * that failed. What the guest itself has frozen stays so. When nothing was, that is no error, and
+ * @result->nr_writes is 0. @result may be NULL.
+ *
+ * The VM has to run; it is paused for moments only. An ovm_cancel() from before the call is
+ * forgotten: it was meant for the dump.
+ *
+ * Errors: OVM_ERROR_NOT_FOUND (no such process, or none in the cgroup), OVM_ERROR_NOT_DUMPABLE (the
+ * guest's init and threads of its kernel are not touched), OVM_ERROR_INCONSISTENT (not in time,
+ * with the thread and the reason), OVM_ERROR_USAGE (also when the VM is paused), OVM_ERROR_KERNEL,
+ * OVM_ERROR_UNREACHABLE, OVM_ERROR_CANCELLED.
+ */
+struct ovm_error *ovm_processes_thaw(struct ovm *ovm, const struct ovm_processes_options *options,
+				     struct ovm_processes_result *result);
+
+/**
+ * Kill processes with SIGKILL, frozen or not, and wait until they are gone, or are zombies that
+ * their parents have not reaped. Otherwise as ovm_processes_thaw().
+ */
+struct ovm_error *ovm_processes_kill(struct ovm *ovm, const struct ovm_processes_options *options,
+				     struct ovm_processes_result *result);
 
 /** Version of the library, "0.1.0". */
 const char *ovm_version(void);

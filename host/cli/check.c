@@ -5,12 +5,13 @@
 #include "cli.h"
 
 static const char usage[] =
-	"Usage: ovm-gpu check --qmp SOCK [--json] [-v]\n"
+	"Usage: ovm-gpu check --qmp SOCK [--read-only] [--json] [-v]\n"
 	"\n"
 	"Tell whether processes of a VM can be dumped: one line per requirement, with the\n"
 	"remedy where one is not met. The VM is not changed and runs on.\n"
 	"\n"
 	"  --qmp SOCK     QMP socket of the VM\n"
+	"  --read-only    ask for 'dump --read-only', which freezes nothing\n"
 	"  --json         the answer as JSON\n"
 	"  -v, --verbose  say what is being done\n"
 	"\n"

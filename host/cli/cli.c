@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +19,9 @@ bool cli_common_option(struct cli_common *common, int opt, const char *usage, in
 		return true;
 	case CLI_OPT_JSON:
 		common->json = true;
+		return true;
+	case CLI_OPT_READ_ONLY:
+		common->read_only = true;
 		return true;
 	case 'v':
 		common->verbose++;
@@ -46,6 +50,26 @@ int cli_usage_error(const struct cli_common *common, const char *format, ...)
 	va_end(ap);
 	fprintf(stderr, "\nTry 'ovm-gpu %s --help'.\n", common->command);
 	return CLI_USAGE;
+}
+
+bool cli_parse_number(const char *text, long min, long max, long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtol(text, &end, 10);
+	return !errno && end != text && !*end && *ret >= min && *ret <= max;
+}
+
+bool cli_parse_timeout(const char *text, unsigned int *ret)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds > 0 && seconds <= 86400))
+		return false;
+	*ret = (unsigned int)(seconds * 1000 + 0.5);
+	return *ret > 0;
 }
 
 static void print_message(void *arg, enum ovm_log_level level, const char *message)
@@ -82,6 +106,7 @@ struct ovm_attach_options cli_attach_options(const struct cli_common *common)
 		.cache_directory = cache_directory(),
 		.log = print_message,
 		.log_arg = (void *)common,
+		.read_only = common->read_only,
 	};
 }
 

@@ -27,6 +27,7 @@ struct cli_common {
 	const char *command;
 	const char *qmp;
 	bool json;
+	bool read_only;
 	int verbose;
 };
 
@@ -35,10 +36,12 @@ struct cli_common {
 enum {
 	CLI_OPT_QMP = 0x100,
 	CLI_OPT_JSON,
+	CLI_OPT_READ_ONLY,
 	CLI_OPT_SPECIFIC, /* the first value that a subcommand may use */
 };
 #define CLI_COMMON_LONG                                                                           \
 	{"qmp", required_argument, NULL, CLI_OPT_QMP}, {"json", no_argument, NULL, CLI_OPT_JSON}, \
+		{"read-only", no_argument, NULL, CLI_OPT_READ_ONLY},                              \
 		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
 
 /**
@@ -50,6 +53,12 @@ bool cli_common_option(struct cli_common *common, int opt, const char *usage, in
 /** Complain about the command line and return CLI_USAGE. */
 int cli_usage_error(const struct cli_common *common, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** Read a decimal number in @min..@max; false for anything else. */
+bool cli_parse_number(const char *text, long min, long max, long *ret);
+
+/** Read seconds, up to a day, as milliseconds; false for anything else. */
+bool cli_parse_timeout(const char *text, unsigned int *ret);
 
 /** Fill attach options from the common ones. */
 struct ovm_attach_options cli_attach_options(const struct cli_common *common);
@@ -75,5 +84,21 @@ bool cli_interrupted(void);
 int cli_check(int argc, char **argv);
 int cli_ps(int argc, char **argv);
 int cli_dump(int argc, char **argv);
+int cli_thaw(int argc, char **argv);
+int cli_kill(int argc, char **argv);
+
+/** What thaw and kill differ in. */
+struct cli_processes {
+	const char *command, *usage;
+	/** "thawed" */
+	const char *done;
+	/** Said when no guest memory was written; may be NULL. */
+	const char *nothing;
+	struct ovm_error *(*run)(struct ovm *ovm, const struct ovm_processes_options *options,
+				 struct ovm_processes_result *result);
+};
+
+/** A command on a tree of processes or a cgroup. */
+int cli_processes(const struct cli_processes *what, int argc, char **argv);
 
 #endif /* OVM_HOST_CLI_CLI_H */

@@ -39,6 +39,7 @@ struct bar {
 static int show_progress(void *arg, const struct ovm_progress *progress)
 {
 	static const char *const phases[] = {
+		[OVM_PHASE_FREEZE] = "freezing the process",
 		[OVM_PHASE_WAIT] = "waiting for a consistent state",
 		[OVM_PHASE_EXTRACT] = "reading the kernel's structures",
 		[OVM_PHASE_PAGES] = "copying memory",
@@ -113,27 +114,6 @@ static int report(const struct cli_common *common, const struct ovm_dump_options
 	return cli_flush(common);
 }
 
-/* A decimal number in @min..@max; false for anything else. */
-static bool parse_number(const char *text, long min, long max, long *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtol(text, &end, 10);
-	return !errno && end != text && !*end && *ret >= min && *ret <= max;
-}
-
-static bool parse_timeout(const char *text, unsigned int *ret)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-
-	if (end == text || *end || !(seconds > 0 && seconds <= 86400))
-		return false;
-	*ret = (unsigned int)(seconds * 1000 + 0.5);
-	return *ret > 0;
-}
-
 static bool parse_backend(const char *text, enum ovm_dump_backend *ret)
 {
 	static const char *const names[] = {"auto", "cpu", "cuda"};
@@ -153,7 +133,7 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 
 	switch (opt) {
 	case 't':
-		if (!parse_number(optarg, 1, INT_MAX, &number))
+		if (!cli_parse_number(optarg, 1, INT_MAX, &number))
 			return cli_usage_error(common, "'%s' is no pid", optarg);
 		dump->pid = (int32_t)number;
 		return -1;
@@ -167,7 +147,7 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 		dump->leave = OVM_LEAVE_STOPPED;
 		return -1;
 	case 'j':
-		if (!parse_number(optarg, 1, 1024, &number))
+		if (!cli_parse_number(optarg, 1, 1024, &number))
 			return cli_usage_error(common, "-j takes a number from 1 to 1024, not '%s'",
 					       optarg);
 		dump->nr_threads = (unsigned int)number;
@@ -178,7 +158,7 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 				common, "--backend takes auto, cpu or cuda, not '%s'", optarg);
 		return -1;
 	case CLI_OPT_SPECIFIC + 1:
-		if (!parse_timeout(optarg, &dump->timeout_ms))
+		if (!cli_parse_timeout(optarg, &dump->timeout_ms))
 			return cli_usage_error(
 				common, "--timeout takes seconds up to 86400, not '%s'", optarg);
 		return -1;
@@ -235,6 +215,7 @@ int cli_dump(int argc, char **argv)
 		return cli_usage_error(&common, "unexpected argument '%s'", argv[optind]);
 	if (!common.qmp)
 		return cli_usage_error(&common, "which VM? Name its QMP socket with --qmp");
+	options.read_only = common.read_only;
 	if (!options.pid)
 		return cli_usage_error(&common, "which process? Name its pid with -t");
 	if (!options.directory)

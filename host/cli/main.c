@@ -14,6 +14,8 @@ static const char usage[] =
 	"  check   can this VM be dumped? one line per requirement, with the remedy\n"
 	"  ps      containers and processes of the guest\n"
 	"  dump    write CRIU images of a process\n"
+	"  thaw    let processes go on that were left frozen\n"
+	"  kill    kill processes, frozen or not\n"
 	"\n"
 	"  --help, --version\n"
 	"\n"
@@ -23,9 +25,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"check", cli_check},
-	{"ps", cli_ps},
-	{"dump", cli_dump},
+	{"check", cli_check}, {"ps", cli_ps},	  {"dump", cli_dump},
+	{"thaw", cli_thaw},   {"kill", cli_kill},
 };
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@ _ovm_gpu() {
 
 	local command=${words[1]}
 	if ((cword == 1)); then
-		COMPREPLY=($(compgen -W 'check ps dump --help --version' -- "$cur"))
+		COMPREPLY=($(compgen -W 'check ps dump thaw kill --help --version' -- "$cur"))
 		return
 	fi
 
@@ -24,18 +24,20 @@ _ovm_gpu() {
 		COMPREPLY=($(compgen -W 'auto cpu cuda' -- "$cur"))
 		return
 		;;
-	-t | --tree | -j | --jobs | --timeout)
+	-t | --tree | --cgroup | -j | --jobs | --timeout)
 		return
 		;;
 	esac
 
 	local options='--qmp --json --verbose --help'
 	case $command in
+	check) options+=' --read-only' ;;
 	ps) options+=' --all' ;;
 	dump)
-		options+=' --tree --images-dir --leave-running --leave-stopped'
+		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
 		options+=' --backend --jobs --timeout'
 		;;
+	thaw | kill) options+=' --tree --cgroup --timeout' ;;
 	esac
 	COMPREPLY=($(compgen -W "$options" -- "$cur"))
 } &&
