@@ -21,7 +21,7 @@ struct rq___ovm {
  * Since 4b44a21dd640 ("irq_work, smp: Allow irq_work on call_single_queue", v5.8), entries of the
  * queue of calls say what they are.
  */
-struct csd___node {
+struct __call_single_data___node {
 	struct __call_single_node node;
 };
 
@@ -154,7 +154,7 @@ static u64 gate(void)
 static bool supported(void)
 {
 	return llv_field_exists(struct task_struct, frozen) &&
-	       llv_field_exists(struct csd___node, node) &&
+	       llv_field_exists(struct __call_single_data___node, node) &&
 	       llv_field_exists(struct rq___ovm, idle) && llv_symbol_exists("call_single_queue") &&
 	       llv_symbol_exists("runqueues") && llv_symbol_exists("x86_cpu_to_apicid") &&
 	       llv_symbol_exists("idt_table") && llv_symbol_exists("wake_up_process");
