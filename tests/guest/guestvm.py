@@ -30,7 +30,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-KERNELS = ("5.10", "6.1", "6.12")
+KERNELS = ("5.10", "6.1", "6.12", "debug")
 
 
 class VmError(Exception):
