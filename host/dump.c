@@ -139,7 +139,7 @@ static struct ovm_error *with_image_set(struct dump *dump,
 		.clock_monotonic = state->clock.monotonic,
 		.clock_boottime = state->clock.boottime,
 		.stats = make_stats(dump),
-		.nr_cpus = (uint32_t)state->vcpus->nr,
+		.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus,
 		.warn = warn,
 		.warn_arg = dump,
 	};
@@ -270,35 +270,20 @@ static struct ovm_error *attempt_until_consistent(struct dump *dump)
 	}
 }
 
-/* Write what the kernel would have told user memory of interrupted calls. */
-static struct ovm_error *apply_patches(struct dump *dump)
+static struct ovm_error *write_saved(void *arg, uint64_t address, const void *bytes, size_t len,
+				     bool *done)
 {
-	for (size_t i = 0; i < dump->state.nr_threads; i++) {
-		const struct ovm_settle_patch *patch = &dump->state.patches[i];
-		bool done;
+	const struct dump *dump = arg;
 
-		if (!patch->address)
-			continue;
-		struct ovm_error *err =
-			ovm_pages_patch(&dump->pages, ovm_output_fd(dump->output), patch->address,
-					patch->bytes, patch->len, &done);
-
-		if (err)
-			return err;
-		if (!done)
-			ovm_log(dump->ovm, OVM_LOG_WARNING,
-				"thread %d: the time left of its sleep could not be stored at "
-				"0x%llx",
-				dump->state.threads[i].rec->tid,
-				(unsigned long long)patch->address);
-	}
-	return NULL;
+	return ovm_pages_patch(&dump->pages, ovm_output_fd(dump->output), address, bytes, len,
+			       done);
 }
 
 static struct ovm_error *write_all(struct dump *dump)
 {
 	uint64_t start = ovm_now_us();
-	struct ovm_error *err = apply_patches(dump);
+	struct ovm_error *err =
+		ovm_state_apply_patches(dump->ovm, &dump->state, write_saved, dump);
 
 	report_progress(dump, OVM_PHASE_WRITE, 0, 0);
 	if (!err)

@@ -110,7 +110,7 @@ static void call_interrupted(struct ovm_rec_regs *regs)
 	regs->ax = (uint64_t)-EINTR;
 }
 
-static uint64_t clock_now(const struct ovm_settle_clock *clock, int id)
+uint64_t ovm_settle_clock_now(const struct ovm_settle_clock *clock, int id)
 {
 	switch (id) {
 	case CLOCK_REALTIME:
@@ -130,7 +130,7 @@ static void patch_remaining(const struct ovm_rec_thread *thread,
 {
 	if (!address || !thread->sleep.armed)
 		return;
-	uint64_t now = clock_now(clock, thread->sleep.clock);
+	uint64_t now = ovm_settle_clock_now(clock, thread->sleep.clock);
 	uint64_t left = thread->sleep.soft_expires > now ? thread->sleep.soft_expires - now : 0;
 	uint64_t pair[2] = {left / 1000000000, left % 1000000000 / unit};
 

@@ -7,6 +7,10 @@
  * arrived now: it makes the call again, or sees it interrupted with the time
  * that was left, as signal(7) says of the call.  One that is in the middle of
  * something can't be taken now; a moment later it can.
+ *
+ * One that sits in the freezer's trap is always on its way back to user mode,
+ * with the result of its system call; what is left to do is what the kernel
+ * does on that way: signal handlers and calls that are made again.
  */
 #ifndef OVM_HOST_SETTLE_H
 #define OVM_HOST_SETTLE_H
@@ -29,12 +33,16 @@ struct ovm_settle_clock {
 	uint64_t monotonic, boottime, realtime;
 };
 
-/** Bytes that the kernel would have written to user memory when it interrupted the call. */
+/** Bytes of user memory that go with the registers: those that the kernel would have written when
+ * it interrupted the call, or a time-out for the call that is made again. */
 struct ovm_settle_patch {
 	/** User address; 0: nothing to write. */
 	uint64_t address;
 	uint8_t bytes[16];
 	uint32_t len;
+	/** The registers are good only once the bytes are there; else these are to be taken. */
+	bool needed;
+	struct ovm_rec_regs otherwise;
 };
 
 struct ovm_settled {
@@ -65,11 +73,38 @@ const char *ovm_settle_thread(const struct ovm_rec_thread *thread, const struct 
 			      const struct ovm_settle_clock *clock, const char *restart_fn,
 			      struct ovm_settled *ret);
 
+/** What is done about the signals that are pending; threads have those of their own. */
+struct ovm_settle_signals {
+	/** Those of the whole process. */
+	const struct ovm_rec_signal *shared;
+	/** OVM_REC_NR_SIGNALS actions. */
+	const struct ovm_rec_sigaction *actions;
+};
+
+/**
+ * Whether the freezer holds a thread: it can do nothing in user mode, nor in a system call, until
+ * it is let go. A process that is being killed is not held, whatever this says of its threads.
+ */
+bool ovm_settle_is_held(const struct ovm_rec_thread *thread);
+
+/**
+ * Settle a thread that the freezer holds; as ovm_settle_thread(). @signals may be NULL when only
+ * the reason is asked for. What it says of stopped threads is of use only if the process is
+ * refused.
+ */
+const char *ovm_settle_held(const struct ovm_rec_thread *thread,
+			    const struct ovm_settle_signals *signals,
+			    const struct ovm_settle_clock *clock, const char *restart_fn,
+			    struct ovm_settled *ret);
+
 /** Send a thread that is inside a restartable sequence to its abort handler. */
 void ovm_settle_rseq(const struct ovm_settle_rseq *rseq, struct ovm_rec_regs *regs);
 
 /** Time left until a timer fires, ns; at least 1, so that an expired one still fires. */
 uint64_t ovm_settle_remaining(uint64_t expires, uint64_t now);
+
+/** What a clock shows: CLOCK_MONOTONIC for those that are not known. */
+uint64_t ovm_settle_clock_now(const struct ovm_settle_clock *clock, int id);
 
 /** Name of an x86-64 system call, or NULL. */
 const char *ovm_syscall_name(int64_t nr);

@@ -103,26 +103,42 @@ static struct ovm_settle_cpu settle_cpu(const struct ovm_vcpu *vcpu)
 	};
 }
 
-static struct ovm_error *settle(struct ovm *ovm, const struct ovm_vcpus *vcpus,
-				const struct ovm_settle_clock *clock,
-				const struct ovm_rec_thread *thread, struct ovm_settled *ret)
+/* What there is besides the record of a thread to settle it with. */
+struct around {
+	const struct ovm_vcpus *vcpus; /* NULL: not read */
+	const struct ovm_settle_clock *clock;
+	const struct ovm_settle_signals *signals; /* NULL: only the reason is asked for */
+};
+
+static const char *settle_paused(struct ovm *ovm, const struct around *around,
+				 const struct ovm_rec_thread *thread, const char *restart_fn,
+				 struct ovm_settled *ret)
 {
 	struct ovm_settle_cpu cpu, *current = NULL;
-	const char *restart_fn = NULL;
-	uint64_t offset;
 
-	if (thread->where == OVM_REC_ON_CPU) {
-		const struct ovm_vcpu *vcpu = find_vcpu(ovm, vcpus, thread->cpu);
+	if (thread->where == OVM_REC_ON_CPU && around->vcpus) {
+		const struct ovm_vcpu *vcpu = find_vcpu(ovm, around->vcpus, thread->cpu);
 
 		if (vcpu) {
 			cpu = settle_cpu(vcpu);
 			current = &cpu;
 		}
 	}
+	return ovm_settle_thread(thread, current, around->clock, restart_fn, ret);
+}
+
+static struct ovm_error *settle(struct ovm *ovm, const struct around *around,
+				const struct ovm_rec_thread *thread, struct ovm_settled *ret)
+{
+	const char *restart_fn = NULL, *why;
+	uint64_t offset;
+
 	if (thread->restart_fn)
 		restart_fn = ovm_kernel_symbol_at(ovm->kernel, thread->restart_fn, &offset);
-	const char *why = ovm_settle_thread(thread, current, clock, restart_fn, ret);
-
+	if (ovm_settle_is_held(thread))
+		why = ovm_settle_held(thread, around->signals, around->clock, restart_fn, ret);
+	else
+		why = settle_paused(ovm, around, thread, restart_fn, ret);
 	return why ? not_now(thread, why) : NULL;
 }
 
@@ -148,24 +164,38 @@ struct ovm_error *ovm_state_check(struct ovm *ovm, const struct ovm_rec_quiescen
 				  const struct ovm_vcpus *vcpus)
 {
 	const struct ovm_settle_clock clock = {0};
+	const struct around around = {.vcpus = vcpus, .clock = &clock};
 	struct ovm_error *err = NULL;
 
 	for (const struct ovm_rec_thread *t = q->threads; t && !err; t = t->next) {
 		struct ovm_settled settled;
 
-		err = settle(ovm, vcpus, &clock, t, &settled);
+		err = settle(ovm, &around, t, &settled);
 	}
 	return err;
 }
 
-/* Check everything that decides whether a state can be taken now, by the cheapest means first. */
-static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena)
+static bool all_held(const struct ovm_rec_quiescence *q)
+{
+	for (const struct ovm_rec_thread *t = q->threads; t; t = t->next)
+		if (!ovm_settle_is_held(t))
+			return false;
+	return true;
+}
+
+/*
+ * Check everything that decides whether a state can be taken now, by the cheapest means first.
+ * *@held tells whether the freezer holds all threads.
+ */
+static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct ovm_llv_arena *arena,
+					  bool *held)
 {
 	struct ovm_rec_quiescence q;
 	struct ovm_vcpus *vcpus = NULL;
 	struct ovm_error *err = ovm_state_look(ovm, pid, arena, &q);
 
-	if (!err)
+	*held = !err && all_held(&q);
+	if (!err && !*held)
 		err = ovm_vcpus_read_notes(ovm->vm, &vcpus);
 	if (!err)
 		err = ovm_state_check(ovm, &q, vcpus);
@@ -230,9 +260,12 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 					       state->clock.realtime};
 	struct ovm_image_thread *image = &state->threads[i];
 	uint8_t *xsave = state->xsave + i * SAVED_XSAVE;
+	const struct ovm_settle_signals signals = {state->process->shared_pending,
+						   state->process->sigactions};
+	const struct around around = {state->vcpus, &clock, &signals};
 	struct ovm_settle_rseq rseq;
 	struct ovm_settled settled;
-	struct ovm_error *err = settle(ovm, state->vcpus, &clock, thread, &settled);
+	struct ovm_error *err = settle(ovm, &around, thread, &settled);
 
 	if (!err)
 		err = read_rseq(ovm, state, thread, &rseq);
@@ -358,11 +391,22 @@ static struct ovm_error *read_hpet(struct ovm *ovm, uint64_t gpa, uint64_t *ret)
 	return NULL;
 }
 
+/* Whether the guest's clock source counts what only the saved state of the vCPUs tells. */
+static struct ovm_error *clock_needs_vcpus(struct ovm *ovm, bool *ret)
+{
+	struct ovm_kernel_clock_info info;
+	struct ovm_error *err = ovm_kernel_clock_info(ovm->kernel, &info);
+
+	*ret = !err && (info.source == OVM_CLOCK_TSC || info.source == OVM_CLOCK_KVM ||
+			info.source == OVM_CLOCK_ACPI_PM);
+	return err;
+}
+
 static struct ovm_error *read_clock(struct ovm *ovm, struct ovm_state *state)
 {
 	struct ovm_kernel_counters counters = {
-		.tsc = state->vcpus->nr ? state->vcpus->vcpus[0].tsc : 0,
-		.vm_clock = state->vcpus->vm_clock,
+		.tsc = state->vcpus && state->vcpus->nr ? state->vcpus->vcpus[0].tsc : 0,
+		.vm_clock = state->vcpus ? state->vcpus->vm_clock : 0,
 	};
 	struct ovm_kernel_clock_info info;
 	struct ovm_error *err = ovm_kernel_clock_info(ovm->kernel, &info);
@@ -403,13 +447,16 @@ struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state 
 
 struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)
 {
+	bool held = false, needed = true;
 	struct ovm_error *err;
 
 	memset(ret, 0, sizeof(*ret));
 	err = ovm_llv_arena_create(&ret->arena);
 	if (!err)
-		err = check_quiescence(ovm, pid, ret->arena);
-	if (!err)
+		err = check_quiescence(ovm, pid, ret->arena, &held);
+	if (!err && held)
+		err = clock_needs_vcpus(ovm, &needed);
+	if (!err && needed)
 		err = ovm_vcpus_read(ovm->vm, &ret->vcpus);
 	if (!err)
 		err = read_clock(ovm, ret);
@@ -418,6 +465,30 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 	if (err)
 		ovm_state_deinit(ret);
 	return err;
+}
+
+struct ovm_error *ovm_state_apply_patches(struct ovm *ovm, struct ovm_state *state,
+					  ovm_state_write_fn *write, void *arg)
+{
+	for (size_t i = 0; i < state->nr_threads; i++) {
+		const struct ovm_settle_patch *patch = &state->patches[i];
+		bool done;
+
+		if (!patch->address)
+			continue;
+		struct ovm_error *err = write(arg, patch->address, patch->bytes, patch->len, &done);
+
+		if (err)
+			return err;
+		if (!done && patch->needed)
+			state->threads[i].regs = patch->otherwise;
+		else if (!done)
+			ovm_log(ovm, OVM_LOG_WARNING,
+				"thread %d: the time left of its sleep could not be stored at "
+				"0x%llx",
+				state->threads[i].rec->tid, (unsigned long long)patch->address);
+	}
+	return NULL;
 }
 
 void ovm_state_deinit(struct ovm_state *state)

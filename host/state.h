@@ -2,6 +2,9 @@
 /*
  * The state of a process at one moment, taken while the VM is paused: records,
  * and what they mean together with the vCPUs and clocks of that moment.
+ *
+ * Of a process that the freezer holds, threads are in memory as a whole.  The
+ * vCPUs are then read only if the guest's clock source needs them.
  */
 #ifndef OVM_HOST_STATE_H
 #define OVM_HOST_STATE_H
@@ -14,6 +17,7 @@
 
 struct ovm_state {
 	struct ovm_llv_arena *arena;
+	/* NULL when nothing of them was needed. */
 	struct ovm_vcpus *vcpus;
 	struct ovm_kernel_clock clock;
 	struct ovm_rec_process *process;
@@ -53,6 +57,20 @@ struct ovm_error *ovm_state_check(struct ovm *ovm, const struct ovm_rec_quiescen
 
 /** Take a state that has been checked; arena, vCPUs and clock of @state are set. */
 struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state);
+
+/**
+ * Write @len bytes at @address of the process' saved memory; *@done tells whether that address is
+ * among what is saved.
+ */
+typedef struct ovm_error *ovm_state_write_fn(void *arg, uint64_t address, const void *bytes,
+					     size_t len, bool *done);
+
+/**
+ * Apply the patches of all threads to the saved memory, and settle for other registers where that
+ * can't be done: before images of the threads are made.
+ */
+struct ovm_error *ovm_state_apply_patches(struct ovm *ovm, struct ovm_state *state,
+					  ovm_state_write_fn *write, void *arg);
 
 /** Release what a state holds; also one that is all zero. */
 void ovm_state_deinit(struct ovm_state *state);
