@@ -2,6 +2,7 @@
 """Loads in a guest that are frozen from outside (see freeze/): built, started, watched, frozen."""
 
 import json
+import re
 import select
 import subprocess
 import time
@@ -13,6 +14,9 @@ FLAGS = ["-O2", "-static", "-pthread", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "
          "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 # The cgroup that the watcher puts loads into.
 CGROUP = "/load"
+
+WRONG = re.compile(r"\b(WARNING|BUG|Oops|Call Trace|stalls?|hung|segfault)\b|lockup|"
+                   r"blocked for more|general protection|corrupt")
 
 
 class Broken(guestvm.VmError):
@@ -27,6 +31,12 @@ def build(directory):
     for name, sources in (("freeze-load", loads), ("freeze-watch", [SOURCES / "watch.c"])):
         subprocess.run(["cc", *FLAGS, "-o", programs / name, *sources], check=True)
     return directory
+
+
+def kernel_complaints(vm):
+    """Lines of the kernel's log that should not be there."""
+    log = vm.run("dmesg").check().decode(errors="replace")
+    return [line for line in log.splitlines() if WRONG.search(line)]
 
 
 class Watch:

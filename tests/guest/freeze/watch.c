@@ -133,16 +133,20 @@ static bool took_sigchld(void)
 	return sigtimedwait(&set, NULL, &none) == SIGCHLD;
 }
 
-/* Answers itself when it isn't. */
+/* Answers itself when it isn't; what was told can still be waited for. */
 static bool quiet(void)
 {
-	int status = 0;
-	pid_t pid = waitpid(child, &status, WNOHANG | WUNTRACED | WCONTINUED);
+	siginfo_t info = {0};
+	int err = waitid(P_PID, (id_t)child, &info,
+			 WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT);
 
 	if (__atomic_load_n(&seen->failed, __ATOMIC_SEQ_CST))
 		answer("no %s", seen->message);
-	else if (pid)
-		answer("no the parent was told 0x%x of the load", status);
+	else if (err)
+		answer("no the load is gone");
+	else if (info.si_pid)
+		answer("no the parent was told of the load: code %d, status %d", info.si_code,
+		       info.si_status);
 	else if (took_sigchld())
 		answer("no the parent got a SIGCHLD");
 	else
@@ -350,16 +354,18 @@ static void finish(uint64_t ms)
 /* The main process is this one's to reap; the others are init's. */
 static void killed(uint64_t ms)
 {
+	const int events = WEXITED | WSTOPPED | WCONTINUED;
 	uint64_t deadline = now_us() + ms * 1000;
-	int status = 0;
+	siginfo_t info = {0};
 
-	while (waitpid(child, &status, WNOHANG | WUNTRACED | WCONTINUED) != child) {
+	while (waitid(P_PID, (id_t)child, &info, events | WNOHANG | WNOWAIT) || !info.si_pid) {
 		if (now_us() > deadline)
 			return answer("no the load lives");
 		sleep_us(1000);
 	}
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		return answer("no the load's status is 0x%x", status);
+	if (info.si_code != CLD_KILLED || info.si_status != SIGKILL)
+		return answer("no the parent was told of the load: code %d, status %d",
+			      info.si_code, info.si_status);
 	while (group_number(GROUP "/cgroup.events", "populated ")) {
 		if (now_us() > deadline)
 			return answer("no processes of the load are left");
@@ -367,6 +373,7 @@ static void killed(uint64_t ms)
 	}
 	if (!took_sigchld())
 		return answer("no there was no SIGCHLD");
+	waitpid(child, NULL, 0);
 	child = 0;
 	answer("ok");
 }
