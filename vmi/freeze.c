@@ -9,6 +9,8 @@
 enum {
 	DEFAULT_TIMEOUT_MS = 10000,
 	INIT_PID = 1,
+	/* How long a thread may take to fall asleep again. */
+	CHECK_US = 100000,
 };
 
 /* include/linux/sched.h */
@@ -256,16 +258,24 @@ struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freez
 
 struct ovm_error *ovm_freezer_check(struct ovm_freezer *freezer)
 {
+	uint64_t deadline = ovm_freeze_now_us() + CHECK_US;
 	struct ovm_freeze_tally tally;
+	struct ovm_error *err = NULL;
 
-	ovm_freeze_plan_look(freezer->plan, OVM_FREEZE_FREEZE, &tally);
-	if (!tally.late)
-		return NULL;
-	struct ovm_error *err = ovm_error_format(
-		OVM_ERROR_INCONSISTENT,
-		"thread %d is no longer frozen: the guest itself has thawed or woken it",
-		tally.late->tid);
-
+	/* A signal wakes a frozen thread for a moment. */
+	for (;;) {
+		ovm_freeze_plan_look(freezer->plan, OVM_FREEZE_FREEZE, &tally);
+		if (!tally.late || err || ovm_pause_holds(freezer->pause) ||
+		    ovm_freeze_now_us() >= deadline)
+			break;
+		err = ovm_qmp_sleep(ovm_vm_qmp(freezer->options.vm), 1);
+	}
+	if (!tally.late || err)
+		return err;
+	err = ovm_error_format(OVM_ERROR_INCONSISTENT,
+			       "thread %d is not frozen: a signal has just woken it, or the guest "
+			       "itself has thawed it",
+			       tally.late->tid);
 	err->pid = tally.late->tid;
 	return err;
 }

@@ -250,6 +250,7 @@ static void count(struct ovm_freeze_tally *tally, const struct ovm_freeze_thread
 {
 	tally->nr_done += step == STEP_DONE;
 	tally->nr_waiting += step == STEP_WAIT || step == STEP_WAKE;
+	tally->nr_asleep += step == STEP_WAKE;
 	tally->nr_blocked += step == STEP_BLOCKED || step == STEP_MARK;
 	if (step != STEP_DONE && !tally->late)
 		tally->late = t;
@@ -264,6 +265,11 @@ void ovm_freeze_plan_look(struct ovm_freeze_plan *plan, enum ovm_freeze_action a
 		struct view v;
 
 		count(ret, &plan->threads[i], decide(plan, action, &plan->threads[i], &v));
+	}
+	/* A call that is still to be made would wake what has got there without it. */
+	if (plan->calls_pending && !ret->late && plan->nr) {
+		ret->late = plan->threads;
+		ret->nr_waiting++;
 	}
 }
 

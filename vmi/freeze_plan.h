@@ -72,8 +72,9 @@ struct ovm_freeze_plan {
 
 /** What came of an action. */
 struct ovm_freeze_tally {
-	/* Threads where they should be; that need time; that could not be written to now. */
-	uint32_t nr_done, nr_waiting, nr_blocked;
+	/* Threads where they should be; that need time, and of these, that sleep although they were
+	 * woken; that could not be written to now. */
+	uint32_t nr_done, nr_waiting, nr_asleep, nr_blocked;
 	uint32_t nr_woken, nr_writes, nr_interrupts;
 	/* The first thread that isn't done. */
 	const struct ovm_freeze_thread *late;

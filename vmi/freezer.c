@@ -276,7 +276,6 @@ static struct ovm_error *apply(struct ovm_freezer *freezer, enum ovm_freeze_acti
 struct ovm_error *ovm_freezer_round(struct ovm_freezer *freezer, enum ovm_freeze_action action)
 {
 	struct ovm_freeze_stats *stats = &freezer->stats;
-	uint64_t start = ovm_freeze_now_us();
 	struct ovm_error *err = ovm_pause_begin(freezer->pause);
 
 	if (err)
@@ -290,7 +289,7 @@ struct ovm_error *ovm_freezer_round(struct ovm_freezer *freezer, enum ovm_freeze
 	err = apply(freezer, action);
 	uint64_t done = ovm_freeze_now_us();
 	struct ovm_error *other = ovm_pause_end(freezer->pause);
-	uint64_t us = ovm_freeze_now_us() - start;
+	uint64_t us = ovm_pause_last_us(freezer->pause);
 
 	stats->nr_pauses++;
 	stats->pause_us_total += us;
@@ -303,19 +302,24 @@ struct ovm_error *ovm_freezer_round(struct ovm_freezer *freezer, enum ovm_freeze
 	return other;
 }
 
-/* Let the guest run until it has done what it was told, or until another round may help. */
+/*
+ * Let the guest run until it has done what it was told, or until another round is of use: something
+ * could not be written, or sleeps on after @ms milliseconds.
+ */
 static struct ovm_error *wait_for_guest(struct ovm_freezer *freezer, enum ovm_freeze_action action,
-					unsigned int ms, struct ovm_freeze_tally *tally)
+					unsigned int ms, uint64_t deadline,
+					struct ovm_freeze_tally *tally)
 {
 	const struct timespec pause = {.tv_nsec = SHORT_WAIT_US * 1000};
 	uint64_t end = ovm_freeze_now_us() + ms * UINT64_C(1000);
 
 	for (unsigned int i = 0;; i++) {
+		uint64_t now = ovm_freeze_now_us();
 		struct ovm_error *err = NULL;
 
 		ovm_freeze_plan_look(freezer->plan, action, tally);
-		if (!tally->late || (tally->nr_blocked && !tally->nr_waiting) ||
-		    ovm_freeze_now_us() >= end)
+		if (!tally->late || now >= deadline || (tally->nr_blocked && !tally->nr_waiting) ||
+		    (now >= end && (tally->nr_blocked || tally->nr_asleep)))
 			return NULL;
 		if (i < SHORT_WAITS)
 			nanosleep(&pause, NULL);
@@ -324,6 +328,15 @@ static struct ovm_error *wait_for_guest(struct ovm_freezer *freezer, enum ovm_fr
 		if (err)
 			return err;
 	}
+}
+
+/* Handlers may have been exchanged, as by execve(2). */
+static struct ovm_error *look_again(struct ovm_freezer *freezer, const struct ovm_freeze_set *set,
+				    uint64_t deadline)
+{
+	bool is_new;
+
+	return set ? ovm_freezer_find(freezer, set, deadline, &is_new) : NULL;
 }
 
 struct ovm_error *ovm_freezer_carry_out(struct ovm_freezer *freezer, enum ovm_freeze_action action,
@@ -336,19 +349,13 @@ struct ovm_error *ovm_freezer_carry_out(struct ovm_freezer *freezer, enum ovm_fr
 		struct ovm_error *err = ovm_freezer_round(freezer, action);
 
 		if (!err)
-			err = wait_for_guest(freezer, action, ms, &tally);
+			err = wait_for_guest(freezer, action, ms, deadline, &tally);
+		if (!err && tally.late && ovm_freeze_now_us() >= deadline)
+			err = ovm_freezer_late(freezer, action, set);
+		if (!err && tally.nr_blocked)
+			err = look_again(freezer, set, deadline);
 		if (err)
 			return err;
-		if (tally.late && ovm_freeze_now_us() >= deadline)
-			return ovm_freezer_late(freezer, action, set);
-		/* Handlers may have been exchanged, as by execve(2). */
-		if (tally.nr_blocked && set) {
-			bool is_new;
-
-			err = ovm_freezer_find(freezer, set, deadline, &is_new);
-			if (err)
-				return err;
-		}
 	}
 	return NULL;
 }

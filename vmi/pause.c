@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -27,7 +28,17 @@ struct ovm_pause {
 	bool was_running;
 	/* Whether the VM is, or may be, stopped by us. */
 	bool stopped;
+	/* When it was told to stop, and for how long it stood still. */
+	uint64_t stop_us, last_us;
 };
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
 
 static struct ovm_error *error_guardian(const char *what)
 {
@@ -195,6 +206,7 @@ static struct ovm_error *resume(struct ovm_pause *pause)
 	struct ovm_vm_status status = {0};
 	struct ovm_error *err = ovm_qmp_execute(qmp, "cont", NULL, NULL);
 
+	pause->last_us = now_us() - pause->stop_us;
 	if (!err)
 		err = ovm_vm_status(pause->vm, &status);
 	ovm_qmp_set_cancellable(qmp, cancellable);
@@ -225,6 +237,7 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause)
 	if (err)
 		return err;
 	pause->stopped = true;
+	pause->stop_us = now_us();
 	err = ovm_qmp_execute(ovm_vm_qmp(pause->vm), "stop", NULL, NULL);
 	/* A stop whose answer didn't come in time may still be carried out. */
 	if (err)
@@ -235,6 +248,11 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause)
 bool ovm_pause_was_running(const struct ovm_pause *pause)
 {
 	return pause->was_running;
+}
+
+uint64_t ovm_pause_last_us(const struct ovm_pause *pause)
+{
+	return pause->last_us;
 }
 
 bool ovm_pause_holds(const struct ovm_pause *pause)

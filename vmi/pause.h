@@ -12,6 +12,7 @@
 #define OVM_VMI_PAUSE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "error.h"
 #include "vm.h"
@@ -47,6 +48,9 @@ struct ovm_error *ovm_pause_begin(struct ovm_pause *pause);
 
 /** Whether the VM was running when the pause began. */
 bool ovm_pause_was_running(const struct ovm_pause *pause);
+
+/** Microseconds from the command that began the latest pause to the answer to its end. */
+uint64_t ovm_pause_last_us(const struct ovm_pause *pause);
 
 /** Whether the VM is stopped now, and by us. */
 bool ovm_pause_holds(const struct ovm_pause *pause);
