@@ -125,9 +125,14 @@ struct ovm_file_node {
 
 enum { OVM_FILE_BUCKETS = 1024 };
 
+/* Where a kernel object is to be looked for, by its identity. */
+#define OVM_FILE_BUCKET(identity) ((unsigned int)((identity) >> 6) % OVM_FILE_BUCKETS)
+
 /* The files of one extraction, by identity, so that each is extracted once. */
 struct ovm_files {
 	struct ovm_file_node __host *bucket[OVM_FILE_BUCKETS];
+	/* By their inodes. */
+	struct ovm_rec_pipe __host *pipes[OVM_FILE_BUCKETS];
 	/* Where the next one is linked to. */
 	struct ovm_rec_file __host *__host *tail;
 	/* Whose files these are: mount namespace and file table, as identities. */
@@ -137,6 +142,9 @@ struct ovm_files {
 };
 
 LLV_SHARED bool ovm_file_has_locks(const struct file *file, __u64 owner);
+/** The record of a file by its identity, NULL if it has not been met. */
+LLV_SHARED struct ovm_rec_file __host *ovm_file_find(struct ovm_files __host *files,
+						     __u64 identity);
 /** The record of @file, made when it is met for the first time. */
 LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, struct file *file);
 LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *table,
@@ -153,6 +161,26 @@ LLV_SHARED bool ovm_inode_is_hugetlb(const struct inode *inode);
 /** log2 of the number of small pages in a page of a hugetlbfs inode. */
 LLV_SHARED unsigned int ovm_huge_order(const struct inode *inode);
 
+/* ---- pipe.c, eventfd.c, timerfd.c, holder.c -------------------------------------------------- */
+
+/** The pipe behind a file, NULL if there is none; to be called once for each file. */
+LLV_SHARED struct ovm_rec_pipe __host *ovm_pipe(struct ovm_files __host *files,
+						const struct file *file);
+/** A pipe that has been met, by its inode; or NULL. */
+LLV_SHARED struct ovm_rec_pipe __host *ovm_pipe_find(struct ovm_files __host *files, __u64 inode);
+/** What guards a pipe; NULL if the inode is none that is open. */
+LLV_SHARED struct mutex *ovm_pipe_lock(const struct inode *inode);
+LLV_SHARED bool ovm_file_is_eventfd(const struct file *file);
+LLV_SHARED struct ovm_rec_eventfd __host *ovm_eventfd(const struct file *file);
+LLV_SHARED spinlock_t *ovm_eventfd_lock(const struct file *file);
+LLV_SHARED bool ovm_file_is_timerfd(const struct file *file);
+LLV_SHARED struct ovm_rec_timerfd __host *ovm_timerfd(const struct file *file);
+LLV_SHARED spinlock_t *ovm_timerfd_lock(const struct file *file);
+/** Whether a timer is just expiring: it is off its queue, and not marked yet. */
+LLV_SHARED bool ovm_timerfd_fires(const struct file *file);
+/** Find other processes that have pipes and eventfds of @leader open; when all files are known. */
+LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader);
+
 /* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
 
 LLV_SHARED void ovm_mm(struct ovm_files __host *files, struct mm_struct *mm,
@@ -162,6 +190,10 @@ LLV_SHARED __u64 ovm_mm_flags(const struct mm_struct *mm);
 LLV_SHARED __u64 ovm_mm_counter(struct mm_struct *mm, unsigned int member);
 /** Seals of an inode of the kernel's own tmpfs or hugetlbfs. */
 LLV_SHARED __u32 ovm_memory_seals(const struct inode *inode);
+/** Page frame of a struct page; ends the extraction if it is none. */
+LLV_SHARED __u64 ovm_page_frame(const struct page *page);
+/** Whether a page has its content already (PG_uptodate). */
+LLV_SHARED bool ovm_page_is_up_to_date(const struct page *page);
 /** Objects of shared memory among the files of a process. */
 LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
 

@@ -109,12 +109,21 @@ static enum ovm_rec_file_kind regular_kind(const struct file *file, const struct
 	return OVM_REC_FILE_REGULAR;
 }
 
+static enum ovm_rec_file_kind anonymous_kind(const struct file *file)
+{
+	if (ovm_file_is_eventfd(file))
+		return OVM_REC_FILE_EVENTFD;
+	if (ovm_file_is_timerfd(file))
+		return OVM_REC_FILE_TIMERFD;
+	return OVM_REC_FILE_ANON_INODE;
+}
+
 static enum ovm_rec_file_kind kind_of(const struct file *file, const struct inode *inode)
 {
 	switch (inode->i_sb->s_magic) {
 	case ANON_INODE_FS_MAGIC:
 	case ANON_PIDFS_MAGIC:
-		return OVM_REC_FILE_ANON_INODE;
+		return anonymous_kind(file);
 	case NSFS_MAGIC:
 		return OVM_REC_FILE_NAMESPACE;
 	case DMA_BUF_MAGIC:
@@ -208,6 +217,26 @@ static void owner(const struct file *file, struct ovm_rec_file __host *rec)
 	rec->owner_signum = fown->signum;
 }
 
+/* What only files of some kinds have. */
+static void special_facts(struct ovm_files __host *files, const struct file *file,
+			  struct ovm_rec_file __host *rec)
+{
+	switch (rec->kind) {
+	case OVM_REC_FILE_PIPE:
+	case OVM_REC_FILE_FIFO:
+		rec->pipe = ovm_pipe(files, file);
+		break;
+	case OVM_REC_FILE_EVENTFD:
+		rec->eventfd = ovm_eventfd(file);
+		break;
+	case OVM_REC_FILE_TIMERFD:
+		rec->timerfd = ovm_timerfd(file);
+		break;
+	default:
+		break;
+	}
+}
+
 LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *files,
 						       struct file *file)
 {
@@ -228,17 +257,27 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *
 	if (ovm_inode_is_hugetlb(inode))
 		rec->huge_shift = ovm_huge_order(inode) + PAGE_SHIFT;
 	rec->has_locks = ovm_file_has_locks(file, files->owner);
+	special_facts(files, file, rec);
 	return rec;
+}
+
+LLV_SHARED struct ovm_rec_file __host *ovm_file_find(struct ovm_files __host *files, __u64 identity)
+{
+	struct ovm_file_node __host *node = files->bucket[OVM_FILE_BUCKET(identity)];
+
+	while (node && node->file->file != identity)
+		node = node->next;
+	return node ? node->file : NULL;
 }
 
 LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, struct file *file)
 {
-	unsigned int bucket = (OVM_IDENTITY(file) >> 6) % OVM_FILE_BUCKETS;
+	unsigned int bucket = OVM_FILE_BUCKET(OVM_IDENTITY(file));
+	struct ovm_rec_file __host *known = ovm_file_find(files, OVM_IDENTITY(file));
 	struct ovm_file_node __host *node;
 
-	for (node = files->bucket[bucket]; node; node = node->next)
-		if (node->file->file == OVM_IDENTITY(file))
-			return node->file;
+	if (known)
+		return known;
 	node = llv_new(struct ovm_file_node);
 	node->file = ovm_file_record(files, file);
 	node->next = files->bucket[bucket];
@@ -256,6 +295,7 @@ static void one_fd(struct ovm_files __host *files, struct fdtable *fdt, unsigned
 	rec->fd = fd;
 	rec->cloexec = fdt->close_on_exec[fd / BITS_PER_LONG] >> (fd % BITS_PER_LONG) & 1;
 	rec->file = ovm_file(files, fdt->fd[fd]);
+	rec->file->nr_fds++;
 }
 
 LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *table,

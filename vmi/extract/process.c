@@ -133,8 +133,10 @@ static void resources(struct task_struct *leader, struct ovm_rec_process __host 
 {
 	struct ovm_files __host *files = make_files(leader, rec);
 
-	if (leader->files)
+	if (leader->files) {
 		ovm_fds(files, leader->files, rec);
+		ovm_file_holders(files, leader);
+	}
 	if (leader->fs)
 		ovm_fs(files, leader->fs, &rec->fs);
 	if (leader->mm) {

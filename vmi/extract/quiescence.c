@@ -102,6 +102,24 @@ static void mm_locks(struct mm_struct *mm, struct locks __host *locks)
 			shmem_lock(vma->vm_file, locks);
 }
 
+static void pipe_lock(const struct inode *inode, struct locks __host *locks)
+{
+	struct mutex *lock = ovm_pipe_lock(inode);
+
+	if (lock)
+		CHECK_MUTEX(locks, "pipe->mutex", lock);
+}
+
+static void event_locks(const struct file *file, struct locks __host *locks)
+{
+	if (ovm_file_is_eventfd(file))
+		CHECK_SPIN(locks, "eventfd->wqh.lock", ovm_eventfd_lock(file));
+	if (ovm_file_is_timerfd(file) &&
+	    !CHECK_SPIN(locks, "timerfd->wqh.lock", ovm_timerfd_lock(file)) &&
+	    ovm_timerfd_fires(file))
+		REPORT(locks, "timerfd (expiring)", 0, 0, 0);
+}
+
 static void file_locks(struct file *file, struct locks __host *locks)
 {
 	u32 type = file->f_inode->i_mode & S_IFMT;
@@ -111,6 +129,8 @@ static void file_locks(struct file *file, struct locks __host *locks)
 	if (type == S_IFREG || type == S_IFDIR)
 		CHECK_MUTEX(locks, "file->f_pos_lock", &file->f_pos_lock);
 	shmem_lock(file, locks);
+	pipe_lock(file->f_inode, locks);
+	event_locks(file, locks);
 }
 
 static void files_locks(struct files_struct *files, struct locks __host *locks)

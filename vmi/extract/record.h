@@ -249,9 +249,9 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_SYSV_SHM,
 	/* mmap(MAP_HUGETLB | MAP_ANONYMOUS): "anon_hugepage" on the kernel's internal hugetlbfs. */
 	OVM_REC_FILE_HUGETLB_ANON,
-	/* Those that this tool does not save (yet). */
 	OVM_REC_FILE_PIPE,
 	OVM_REC_FILE_FIFO,
+	/* Those that this tool does not save (yet). */
 	OVM_REC_FILE_SOCKET,
 	OVM_REC_FILE_TTY,
 	OVM_REC_FILE_CHRDEV,
@@ -261,6 +261,61 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_OTHER,
 	/* memfd_create(MFD_HUGETLB) */
 	OVM_REC_FILE_MEMFD_HUGETLB,
+	OVM_REC_FILE_EVENTFD,
+	OVM_REC_FILE_TIMERFD,
+};
+
+/* Another process that has a file open, any one of them; @pid is 0 if there is none. */
+struct ovm_rec_holder {
+	__s32 pid;
+	char comm[OVM_REC_COMM_LEN];
+};
+
+/* What one buffer of a pipe holds. */
+struct ovm_rec_pipe_data {
+	struct ovm_rec_pipe_data __host *next;
+	struct ovm_rec_bytes bytes;
+};
+
+/* A pipe or a FIFO that is open. */
+struct ovm_rec_pipe {
+	struct ovm_rec_pipe __host *next;
+	__u64 inode; /* identity */
+	__u64 ino;
+	/* Open files that read and write, of all processes; and those of this process. */
+	__u32 readers, writers, own_readers, own_writers;
+	struct ovm_rec_holder holder;
+	/* F_GETPIPE_SZ */
+	__u64 size;
+	/* In the order in which they are to be read. */
+	struct ovm_rec_pipe_data __host *data;
+	__u64 nr_bytes;
+	/* Some of them were written with O_DIRECT: read(2) ends where a packet does. */
+	__u8 has_packets;
+	/* O_NOTIFICATION_PIPE; its content is not extracted. */
+	__u8 notifies;
+};
+
+struct ovm_rec_eventfd {
+	__u64 count;
+	__u8 semaphore;
+};
+
+struct ovm_rec_timerfd {
+	__s32 clock;
+	__u32 settime_flags; /* TFD_TIMER_* */
+	/* Expirations that were not read, but for those that an @expired periodic timer is behind.
+	 */
+	__u64 ticks;
+	__u64 interval; /* ns */
+	/* Whether it will expire, then expiry on the clock @base_clock, ns. Not of alarm clocks. */
+	__u8 armed;
+	__u64 expires;
+	__s32 base_clock;
+	/* It has expired and was not read since: a periodic one goes on when it is. */
+	__u8 expired;
+	/* The clock was set, which the next read(2) tells. */
+	__u8 cancelled;
 };
 
 /* One struct file. */
@@ -304,6 +359,16 @@ struct ovm_rec_file {
 	__u64 f_op;
 	/* File locks are held on the inode by this process' files. */
 	__u8 has_locks;
+	/* What is behind the kinds of files that have it, else NULL. */
+	struct ovm_rec_pipe __host *pipe;
+	struct ovm_rec_eventfd __host *eventfd;
+	struct ovm_rec_timerfd __host *timerfd;
+	/* Descriptors of the process that lead to it. */
+	__u64 nr_fds;
+	/* Of pipes, FIFOs and eventfds: references by descriptors (of all processes) and by system
+	 * calls that go on. */
+	__u64 nr_references;
+	struct ovm_rec_holder holder;
 };
 
 struct ovm_rec_fd {

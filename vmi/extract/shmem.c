@@ -68,7 +68,7 @@ static u64 page_flags(const struct page *page)
 }
 
 /* Pages that were allocated ahead (fallocate(2)) are filled with zeroes when first read. */
-static bool is_up_to_date(const struct page *page)
+LLV_SHARED bool ovm_page_is_up_to_date(const struct page *page)
 {
 	return page_flags(page) >> llv_enum_value(enum pageflags, PG_uptodate) & 1;
 }
@@ -81,12 +81,12 @@ static u64 first_index(const struct page *page)
 	return page->index;
 }
 
-static u64 page_frame(const struct page *page)
+LLV_SHARED __u64 ovm_page_frame(const struct page *page)
 {
 	u64 distance = OVM_IDENTITY(page) - vmemmap_base, size = llv_sizeof(struct page);
 
 	if (OVM_IDENTITY(page) < vmemmap_base || distance % size)
-		llv_fail(LLV_CORRUPT, page, "page cache entry is not a struct page");
+		llv_fail(LLV_CORRUPT, page, "pointer does not lead to a struct page");
 	return distance / size;
 }
 
@@ -130,9 +130,9 @@ static void huge_leaf(struct walk __host *walk, const struct page *page, u64 ind
 {
 	u64 nr = 1ULL << walk->order;
 
-	if (index >> (64 - PAGE_SHIFT - walk->order) || page_frame(page) & (nr - 1))
+	if (index >> (64 - PAGE_SHIFT - walk->order) || ovm_page_frame(page) & (nr - 1))
 		llv_fail(LLV_CORRUPT, page, "page cache entry is not a huge page");
-	append(walk, index << walk->order, page_frame(page), nr);
+	append(walk, index << walk->order, ovm_page_frame(page), nr);
 }
 
 static void leaf(struct walk __host *walk, unsigned long entry, u64 index, u64 nr)
@@ -148,12 +148,12 @@ static void leaf(struct walk __host *walk, unsigned long entry, u64 index, u64 n
 
 	if (first > index)
 		llv_fail(LLV_CORRUPT, page, "page cache entry lies before its folio");
-	if (!is_up_to_date(page))
+	if (!ovm_page_is_up_to_date(page))
 		return;
 	if (walk->order && nr == 1)
 		huge_leaf(walk, page, index);
 	else
-		append(walk, index, page_frame(page) + (index - first), nr);
+		append(walk, index, ovm_page_frame(page) + (index - first), nr);
 }
 
 /* Slot @i of a node; the entry of a sibling is that of the slot which it names. */
