@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "file_table.h"
+#include "files.h"
 
 enum {
 	PATH_LEN_MAX = 4095,
@@ -37,6 +37,8 @@ static const char *const kinds[] = {
 	[OVM_REC_FILE_NAMESPACE] = "namespace",
 	[OVM_REC_FILE_OTHER] = "file of an unknown kind",
 	[OVM_REC_FILE_MEMFD_HUGETLB] = "memfd of huge pages",
+	[OVM_REC_FILE_EVENTFD] = "eventfd",
+	[OVM_REC_FILE_TIMERFD] = "timerfd",
 };
 
 static const char *kind_name(const struct ovm_rec_file *file)
@@ -146,9 +148,64 @@ static const char *kind_problem(const struct ovm_image_process *p, const struct 
 	case OVM_REC_FILE_MEMFD_HUGETLB:
 	case OVM_REC_FILE_SHMEM_ANON:
 		return memory_problem(file);
+	case OVM_REC_FILE_PIPE:
+		return ovm_image_pipe_problem(file);
+	case OVM_REC_FILE_FIFO:
+		problem = ovm_image_path_problem(file);
+		return problem ? problem : ovm_image_pipe_problem(file);
+	case OVM_REC_FILE_EVENTFD:
+		return ovm_image_eventfd_problem(file);
+	case OVM_REC_FILE_TIMERFD:
+		return ovm_image_timerfd_problem(file);
 	default:
 		return "is not saved by this version";
 	}
+}
+
+/* Its path, or what /proc shows of a pipe, which has none. */
+static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IMAGE_QUOTED_MAX])
+{
+	if (file->kind != OVM_REC_FILE_PIPE)
+		return ovm_image_quote(file->path.data, file->path.len, quoted);
+	snprintf(quoted, OVM_IMAGE_QUOTED_MAX, "pipe:[%llu]", (unsigned long long)file->ino);
+	return quoted;
+}
+
+/* A system call takes a reference too, as long as it goes on. */
+static bool leads_out(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+{
+	const struct ovm_rec_pipe *pipe = file->pipe;
+
+	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
+		return true;
+	return (pipe || file->eventfd) && file->nr_references > file->nr_fds + p->rec->nr_threads;
+}
+
+/* The other end of what leads out of the process would be gone. */
+static void check_holder(struct ovm_image_report *report, const struct ovm_image_process *p,
+			 const struct ovm_rec_fd *fd)
+{
+	const struct ovm_rec_file *file = fd->file;
+	const struct ovm_rec_holder *holder = &file->holder;
+	char quoted[OVM_IMAGE_QUOTED_MAX], comm[OVM_IMAGE_QUOTED_MAX];
+
+	if (!file->pipe && !file->eventfd)
+		return;
+	if (!holder->pid && file->pipe)
+		holder = &file->pipe->holder;
+	file_name(file, quoted);
+	if (holder->pid)
+		ovm_image_reason(report,
+				 "fd %d: %s (%s) is open in process %d (%s) as well, which is not "
+				 "saved",
+				 fd->fd, kind_name(file), quoted, holder->pid,
+				 ovm_image_quote(holder->comm,
+						 strnlen(holder->comm, sizeof(holder->comm)),
+						 comm));
+	else if (leads_out(p, file))
+		ovm_image_reason(report,
+				 "fd %d: %s (%s) is open elsewhere as well, though in no process",
+				 fd->fd, kind_name(file), quoted);
 }
 
 static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
@@ -169,12 +226,11 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 		file->has_locks ? "is locked, which this version does not save" : NULL,
 	};
 
+	check_holder(report, p, fd);
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
 		if (problems[i])
 			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd, kind_name(file),
-					 device,
-					 ovm_image_quote(file->path.data, file->path.len, quoted),
-					 problems[i]);
+					 device, file_name(file, quoted), problems[i]);
 }
 
 static void check_directory(struct ovm_image_report *report, const struct ovm_rec_file *file,

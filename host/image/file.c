@@ -111,6 +111,12 @@ struct ovm_error *ovm_image_file_put(struct ovm_image_file *file, const Protobuf
 	return failed(file, file->errnum);
 }
 
+struct ovm_error *ovm_image_file_append(struct ovm_image_file *file, const void *bytes, size_t len)
+{
+	append(file, bytes, len);
+	return failed(file, file->errnum);
+}
+
 struct ovm_error *ovm_image_file_finish(struct ovm_image_file *file)
 {
 	flush(file);

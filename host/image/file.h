@@ -23,6 +23,9 @@ struct ovm_error *ovm_image_file_create(int dir_fd, enum ovm_image_type type, ui
 /** Append a record. After an error the file is only good for ovm_image_file_discard(). */
 struct ovm_error *ovm_image_file_put(struct ovm_image_file *file, const ProtobufCMessage *message);
 
+/** Append bytes that belong to no record. */
+struct ovm_error *ovm_image_file_append(struct ovm_image_file *file, const void *bytes, size_t len);
+
 /** Write what is buffered, close the file and free it, also after an error. */
 struct ovm_error *ovm_image_file_finish(struct ovm_image_file *file);
 

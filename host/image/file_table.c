@@ -231,6 +231,8 @@ struct ovm_error *ovm_image_file_table_create(const struct ovm_image_set *set,
 	}
 	if (!err)
 		err = find_objects(table);
+	if (!err)
+		err = ovm_image_find_pipes(table);
 	if (err) {
 		ovm_image_file_table_destroy(table);
 		return err;
@@ -246,6 +248,7 @@ void ovm_image_file_table_destroy(struct ovm_image_file_table *table)
 	free(table->refs);
 	free(table->by_id);
 	free(table->objects);
+	free(table->pipes);
 	free(table);
 }
 

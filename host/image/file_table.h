@@ -37,6 +37,13 @@ struct ovm_image_object {
 	uint32_t shmid;
 };
 
+/** A pipe or FIFO behind files. */
+struct ovm_image_pipe {
+	const struct ovm_rec_pipe *rec;
+	bool fifo;
+	uint32_t id;
+};
+
 struct ovm_image_file_table {
 	/** In the order of their keys, each once. */
 	struct ovm_image_file_ref *refs;
@@ -46,6 +53,9 @@ struct ovm_image_file_table {
 	/** By inode. */
 	struct ovm_image_object *objects;
 	size_t nr_objects;
+	/** By inode. */
+	struct ovm_image_pipe *pipes;
+	size_t nr_pipes;
 };
 
 /** Number all files of a set. The records must outlive the table. */
@@ -62,6 +72,13 @@ uint32_t ovm_image_file_id(const struct ovm_image_file_table *table,
 /** The object behind a file, by its inode; NULL if there is none. */
 const struct ovm_image_object *ovm_image_object_find(const struct ovm_image_file_table *table,
 						     uint64_t inode);
+
+/** Find and number the pipes of a table whose files are numbered. */
+struct ovm_error *ovm_image_find_pipes(struct ovm_image_file_table *table);
+
+/** The pipe of a file that the table was made with; NULL if it is not there. */
+const struct ovm_image_pipe *ovm_image_pipe_find(const struct ovm_image_file_table *table,
+						 const struct ovm_rec_pipe *pipe);
 
 /** Whether a file is one of those that have no path but memory behind them. */
 bool ovm_image_file_is_memory(const struct ovm_rec_file *file);

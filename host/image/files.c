@@ -4,9 +4,8 @@
  */
 #include <sys/stat.h>
 
-#include "file.h"
+#include "files.h"
 #include "pool.h"
-#include "proto/files.pb-c.h"
 #include "vmi/cleanup.h"
 #include "write.h"
 
@@ -28,6 +27,22 @@ enum {
 static uint32_t open_flags(const struct ovm_rec_file *file)
 {
 	return file->flags & K_O_USER & ~(uint32_t)K_O_NOT_KEPT;
+}
+
+static FdTypes fd_type(const struct ovm_rec_file *file)
+{
+	switch (file->kind) {
+	case OVM_REC_FILE_PIPE:
+		return FD_TYPES__PIPE;
+	case OVM_REC_FILE_FIFO:
+		return FD_TYPES__FIFO;
+	case OVM_REC_FILE_EVENTFD:
+		return FD_TYPES__EVENTFD;
+	case OVM_REC_FILE_TIMERFD:
+		return FD_TYPES__TIMERFD;
+	default:
+		return ovm_image_file_is_memory(file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
+	}
 }
 
 static void fill_owner(FownEntry *fown, const struct ovm_rec_file *file)
@@ -56,14 +71,8 @@ static uint64_t position(const struct ovm_rec_file *file, uint32_t flags)
 	return kmsg && (flags & K_O_ACCMODE) == K_O_WRONLY && !file->pos ? UINT64_MAX : file->pos;
 }
 
-/* What is opened by its path only has no flags, position or owner. */
-struct file_parts {
-	uint32_t id, flags;
-	uint64_t pos;
-	FownEntry fown;
-};
-
-static struct ovm_error *put_regular(struct ovm_image_file *image, struct file_parts *parts,
+static struct ovm_error *put_regular(struct ovm_image_file *image,
+				     struct ovm_image_file_parts *parts,
 				     const struct ovm_rec_file *file)
 {
 	_cleanup_pool_ struct ovm_image_pool pool = {NULL};
@@ -87,7 +96,7 @@ static struct ovm_error *put_regular(struct ovm_image_file *image, struct file_p
 	return ovm_image_file_put(image, &entry.base);
 }
 
-static struct ovm_error *put_memfd(struct ovm_image_file *image, struct file_parts *parts,
+static struct ovm_error *put_memfd(struct ovm_image_file *image, struct ovm_image_file_parts *parts,
 				   const struct ovm_image_object *object)
 {
 	FileEntry entry = FILE_ENTRY__INIT;
@@ -104,30 +113,66 @@ static struct ovm_error *put_memfd(struct ovm_image_file *image, struct file_par
 	return ovm_image_file_put(image, &entry.base);
 }
 
-static struct ovm_error *put_file(struct ovm_image_file *image,
+static struct ovm_error *put_fifo(struct ovm_image_file *image, struct ovm_image_file_parts *parts,
+				  const struct ovm_rec_file *file,
+				  const struct ovm_image_file_table *files)
+{
+	struct ovm_error *err = put_regular(image, parts, file);
+
+	return err ? err : ovm_image_put_fifo(image, parts, ovm_image_pipe_find(files, file->pipe));
+}
+
+/* A file that is opened by its path only has neither flags nor position nor owner. */
+static struct ovm_error *put_path(struct ovm_image_file *image,
 				  const struct ovm_image_file_table *files,
 				  const struct ovm_image_file_ref *ref)
 {
-	const struct ovm_rec_file *file = ref->file;
-	struct file_parts parts = {.id = (uint32_t)ref->order + 1, .fown = FOWN_ENTRY__INIT};
+	struct ovm_image_file_parts parts = {.id = (uint32_t)ref->order + 1,
+					     .fown = FOWN_ENTRY__INIT};
 
-	if (ref->use == OVM_IMAGE_FILE_DESCRIPTOR) {
-		parts.flags = open_flags(file);
-		parts.pos = position(file, parts.flags);
-		fill_owner(&parts.fown, file);
-	}
-	if (!ovm_image_file_is_memory(file))
-		return put_regular(image, &parts, file);
-	return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
+	if (!ovm_image_file_is_memory(ref->file))
+		return put_regular(image, &parts, ref->file);
+	return put_memfd(image, &parts, ovm_image_object_find(files, ref->file->inode));
 }
 
-struct ovm_error *ovm_image_write_files(const struct ovm_image_file_table *files, int dir_fd)
+static struct ovm_error *put_descriptor(struct ovm_image_file *image,
+					const struct ovm_image_set *set,
+					const struct ovm_image_file_table *files,
+					const struct ovm_image_file_ref *ref)
+{
+	const struct ovm_rec_file *file = ref->file;
+	struct ovm_image_file_parts parts = {.id = (uint32_t)ref->order + 1,
+					     .flags = open_flags(file),
+					     .fown = FOWN_ENTRY__INIT};
+
+	parts.pos = position(file, parts.flags);
+	fill_owner(&parts.fown, file);
+	switch (fd_type(file)) {
+	case FD_TYPES__PIPE:
+		return ovm_image_put_pipe(image, &parts, ovm_image_pipe_find(files, file->pipe));
+	case FD_TYPES__FIFO:
+		return put_fifo(image, &parts, file, files);
+	case FD_TYPES__EVENTFD:
+		return ovm_image_put_eventfd(image, &parts, file->eventfd);
+	case FD_TYPES__TIMERFD:
+		return ovm_image_put_timerfd(image, &parts, file->timerfd, set);
+	case FD_TYPES__MEMFD:
+		return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
+	default:
+		return put_regular(image, &parts, file);
+	}
+}
+
+struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
+					const struct ovm_image_file_table *files, int dir_fd)
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
 	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_FILES, 0, &image);
 
 	for (size_t i = 0; i < files->nr && !err; i++)
-		err = put_file(image, files, files->by_id[i]);
+		err = files->by_id[i]->use == OVM_IMAGE_FILE_DESCRIPTOR
+			      ? put_descriptor(image, set, files, files->by_id[i])
+			      : put_path(image, files, files->by_id[i]);
 	if (err)
 		return err;
 	return ovm_image_file_finish(ovm_take_pointer(image));
@@ -144,7 +189,7 @@ struct ovm_error *ovm_image_write_fdinfo(const struct ovm_image_job *job)
 
 		entry.id = ovm_image_file_id(job->files, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);
 		entry.flags = fd->cloexec ? FD_CLOSE_ON_EXEC : 0;
-		entry.type = ovm_image_file_is_memory(fd->file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
+		entry.type = fd_type(fd->file);
 		entry.fd = (uint32_t)fd->fd;
 		err = ovm_image_file_put(image, &entry.base);
 	}

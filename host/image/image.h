@@ -84,7 +84,7 @@ struct ovm_image_set {
 	const struct ovm_image_process *processes; /* parents first */
 	size_t nr_processes;
 	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
-	uint64_t clock_monotonic, clock_boottime;
+	uint64_t clock_monotonic, clock_boottime, clock_realtime;
 	struct ovm_image_stats stats;
 	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown.
 	 */

@@ -24,8 +24,10 @@ static struct ovm_error *write_process(const struct ovm_image_job *job)
 static struct ovm_error *write_shared(const struct ovm_image_set *set,
 				      const struct ovm_image_file_table *files, int dir_fd)
 {
-	struct ovm_error *err = ovm_image_write_files(files, dir_fd);
+	struct ovm_error *err = ovm_image_write_files(set, files, dir_fd);
 
+	if (!err)
+		err = ovm_image_write_pipes(files, dir_fd);
 	if (!err)
 		err = ovm_image_write_memfd(files, dir_fd);
 	if (!err)

@@ -19,9 +19,12 @@ struct ovm_error *ovm_image_write_inventory(int dir_fd);
 struct ovm_error *ovm_image_write_seccomp(int dir_fd);
 struct ovm_error *ovm_image_write_timens(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_pstree(const struct ovm_image_set *set, int dir_fd);
-struct ovm_error *ovm_image_write_files(const struct ovm_image_file_table *files, int dir_fd);
+struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
+					const struct ovm_image_file_table *files, int dir_fd);
 /** memfd.img; nothing if there is no such memory. */
 struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd);
+/** pipes-data.img and fifo-data.img, as far as there is something for them. */
+struct ovm_error *ovm_image_write_pipes(const struct ovm_image_file_table *files, int dir_fd);
 /** The pagemaps of shared memory. */
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Entries of files.img, by kind. */
+#ifndef OVM_HOST_IMAGE_FILES_H
+#define OVM_HOST_IMAGE_FILES_H
+
+#include "file.h"
+#include "file_table.h"
+#include "image.h"
+#include "proto/files.pb-c.h"
+
+enum {
+	/** The kernel's values (asm-generic/fcntl.h); libc has 0 for some. */
+	OVM_IMAGE_O_DIRECT = 040000,
+	OVM_IMAGE_O_LARGEFILE = 0100000,
+};
+
+/** What entries have in common; of files that are opened by their path only, the id. */
+struct ovm_image_file_parts {
+	uint32_t id, flags;
+	uint64_t pos;
+	FownEntry fown;
+};
+
+struct ovm_error *ovm_image_put_pipe(struct ovm_image_file *image,
+				     struct ovm_image_file_parts *parts,
+				     const struct ovm_image_pipe *pipe);
+/** The entry of a FIFO, which has another one of the same id for its path. */
+struct ovm_error *ovm_image_put_fifo(struct ovm_image_file *image,
+				     const struct ovm_image_file_parts *parts,
+				     const struct ovm_image_pipe *pipe);
+struct ovm_error *ovm_image_put_eventfd(struct ovm_image_file *image,
+					struct ovm_image_file_parts *parts,
+					const struct ovm_rec_eventfd *eventfd);
+/** @set tells what time it is. */
+struct ovm_error *ovm_image_put_timerfd(struct ovm_image_file *image,
+					struct ovm_image_file_parts *parts,
+					const struct ovm_rec_timerfd *timerfd,
+					const struct ovm_image_set *set);
+
+/*
+ * Why a file of each kind can't be represented: a phrase such as "is a semaphore", or NULL.
+ */
+const char *ovm_image_pipe_problem(const struct ovm_rec_file *file);
+const char *ovm_image_eventfd_problem(const struct ovm_rec_file *file);
+const char *ovm_image_timerfd_problem(const struct ovm_rec_file *file);
+
+#endif /* OVM_HOST_IMAGE_FILES_H */
