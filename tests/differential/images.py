@@ -52,6 +52,7 @@ class Process:
                     or path.name == "stats-dump":
                 self.raw[path.name] = load(path)
         self.files, self.shmem, self.memfds = Numbering(), Numbering(), Numbering()
+        self.pipes = Numbering()
         self.view = {}
         self._build()
 
@@ -75,7 +76,8 @@ class Process:
             self.view[f"core-{'leader' if tid == pid else tid}"] = self._one(f"core-{tid}.img")
         self._pages(f"pagemap-{pid}.img", "pages", self._kind)
         known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
-                 f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img"}
+                 f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img",
+                 "pipes-data.img", "fifo-data.img"}
         for name in self.raw:
             if name in known or name.startswith("core-"):
                 continue
@@ -119,9 +121,23 @@ class Process:
             self.view[f"vma-{self._kind(vma['start'])}-{vma['start']:#x}"] = vma
         self.view["mm"] = mm
 
+    def _pipe(self, end, data):
+        """Put a canonical number into an end of a pipe; what is in the pipe."""
+        content = dict(next(e for e in self.raw[data] if e["pipe_id"] == end["pipe_id"]))
+        end["pipe_id"] = content["pipe_id"] = self.pipes((data, end["pipe_id"]))
+        self.view[f"pipe-{end['pipe_id']}"] = content
+
+    @staticmethod
+    def _timer(timer):
+        """Times in nanoseconds, one number each."""
+        for name, letter in ("left", "v"), ("interval", "i"):
+            timer[name] = timer.pop(f"{letter}sec") * 10**9 + timer.pop(f"{letter}nsec")
+
     def _files(self):
         inodes = {e["inode_id"]: e for e in self.raw.get("memfd.img", [])}
-        by_id = {e["id"]: e for e in self.raw["files.img"]}
+        paths = {e["id"]: e["reg"] for e in self.raw["files.img"] if "reg" in e}
+        by_id = dict(sorted(((e["id"], e) for e in self.raw["files.img"]),
+                            key=lambda item: "fifo" in item[1]))
         for number, canonical in list(self.files.known.items()):
             if number not in by_id:
                 raise ImageError(f"{self.directory}: file {number} is used, but not described")
@@ -134,6 +150,15 @@ class Process:
                 entry[kind]["inode_id"] = self.memfds(inode.pop("inode_id"))
                 inode["shmid"] = self.shmem(inode["shmid"])
                 self.view[f"memfd-{entry[kind]['inode_id']}"] = inode
+            elif kind == "pipe":
+                self._pipe(entry[kind], "pipes-data.img")
+            elif kind == "fifo":
+                self._pipe(entry[kind], "fifo-data.img")
+                path = entry[kind].pop("regf_id")
+                entry[kind]["reg"] = {k: v for k, v in paths[path].items() if k != "id"}
+                by_id.pop(path, None)
+            elif kind == "tfd":
+                self._timer(entry[kind])
             self.view[f"file-{canonical}"] = entry
         for number in by_id.keys() - self.directories:
             self.view[f"file-unused-{number}"] = by_id[number]

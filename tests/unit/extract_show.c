@@ -196,6 +196,38 @@ static struct json_object *show_thread(struct ovm *ovm, const struct ovm_rec_thr
 	return o;
 }
 
+static struct json_object *show_pipe(const struct ovm_rec_pipe *pipe)
+{
+	struct json_object *o = json_object_new_object();
+
+	NUMBER(o, pipe, readers);
+	NUMBER(o, pipe, writers);
+	NUMBER(o, pipe, own_readers);
+	NUMBER(o, pipe, own_writers);
+	SIGNED(o, &pipe->holder, pid);
+	NUMBER(o, pipe, size);
+	NUMBER(o, pipe, nr_bytes);
+	NUMBER(o, pipe, has_packets);
+	NUMBER(o, pipe, notifies);
+	return o;
+}
+
+static struct json_object *show_timerfd(const struct ovm_rec_timerfd *timer)
+{
+	struct json_object *o = json_object_new_object();
+
+	SIGNED(o, timer, clock);
+	NUMBER(o, timer, settime_flags);
+	NUMBER(o, timer, ticks);
+	NUMBER(o, timer, interval);
+	NUMBER(o, timer, armed);
+	NUMBER(o, timer, expires);
+	SIGNED(o, timer, base_clock);
+	NUMBER(o, timer, expired);
+	NUMBER(o, timer, cancelled);
+	return o;
+}
+
 static struct json_object *show_file(const struct ovm_rec_file *f)
 {
 	struct json_object *o = json_object_new_object();
@@ -228,6 +260,14 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 	NUMBER(o, f, uid);
 	NUMBER(o, f, gid);
 	NUMBER(o, f, has_locks);
+	NUMBER(o, f, nr_fds);
+	NUMBER(o, f, nr_references);
+	if (f->pipe)
+		json_object_object_add(o, "pipe", show_pipe(f->pipe));
+	if (f->eventfd)
+		NUMBER(o, f->eventfd, count);
+	if (f->timerfd)
+		json_object_object_add(o, "timerfd", show_timerfd(f->timerfd));
 	return o;
 }
 

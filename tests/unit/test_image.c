@@ -551,6 +551,179 @@ OVM_TEST(image, flags_that_act_on_opening_are_not_kept)
 	ASSERT_EQ_U64(entry->reg->flags, 0102001);
 }
 
+/* Two descriptors become the ends of a pipe with two buffers in it. */
+static void make_pipe(struct ovm_rec_pipe *pipe, struct ovm_rec_pipe_data data[2])
+{
+	struct ovm_rec_file *ends[] = {&model.files[MODEL_NULL], &model.files[MODEL_LOG]};
+
+	data[0] = (struct ovm_rec_pipe_data){&data[1], image_model_bytes("one")};
+	data[1] = (struct ovm_rec_pipe_data){NULL, image_model_bytes("other")};
+	*pipe = (struct ovm_rec_pipe){.inode = 77,
+				      .ino = 8113,
+				      .readers = 1,
+				      .own_readers = 1,
+				      .writers = 1,
+				      .own_writers = 1,
+				      .size = 4096,
+				      .data = data,
+				      .nr_bytes = 8};
+	for (int i = 0; i < 2; i++) {
+		ends[i]->kind = OVM_REC_FILE_PIPE;
+		ends[i]->flags = (uint32_t)i;
+		ends[i]->pipe = pipe;
+	}
+}
+
+OVM_TEST(image, a_pipe_has_an_entry_for_each_end_and_one_for_its_content)
+{
+	struct ovm_rec_pipe pipe;
+	struct ovm_rec_pipe_data data[2];
+
+	image_model_init(&model);
+	make_pipe(&pipe, data);
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, reader, "fdinfo-2.img", fdinfo_entry__descriptor, 0);
+	MESSAGE(FdinfoEntry, writer, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	ASSERT_EQ_U64(reader->type, FD_TYPES__PIPE);
+	MESSAGE(FileEntry, from, "files.img", file_entry__descriptor, reader->id - 1);
+	MESSAGE(FileEntry, to, "files.img", file_entry__descriptor, writer->id - 1);
+	ASSERT_TRUE(from->pipe && to->pipe);
+	ASSERT_EQ_U64(from->pipe->id, reader->id);
+	ASSERT_EQ_U64(from->pipe->pipe_id, 8113);
+	ASSERT_EQ_U64(from->pipe->flags, 0);
+	ASSERT_EQ_U64(to->pipe->pipe_id, 8113);
+	ASSERT_EQ_U64(to->pipe->flags, 1);
+	MESSAGE(PipeDataEntry, content, "pipes-data.img", pipe_data_entry__descriptor, 0);
+	ASSERT_EQ_U64(content->pipe_id, 8113);
+	ASSERT_EQ_U64(content->bytes, 8);
+	ASSERT_EQ_U64(content->size, 4096);
+	struct image_bytes image = image_open(directory, "pipes-data.img", 2);
+
+	ASSERT_TRUE(image.len > 8 && !memcmp(image.data + image.len - 8, "oneother", 8));
+	image_close(&image);
+}
+
+OVM_TEST(image, pipes_whose_inode_numbers_don_t_do_are_numbered)
+{
+	struct ovm_rec_pipe pipe;
+	struct ovm_rec_pipe_data data[2];
+
+	image_model_init(&model);
+	make_pipe(&pipe, data);
+	pipe.ino = UINT64_C(1) << 32;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(PipeDataEntry, content, "pipes-data.img", pipe_data_entry__descriptor, 0);
+	ASSERT_EQ_U64(content->pipe_id, 1);
+}
+
+OVM_TEST(image, a_fifo_has_a_path_besides)
+{
+	struct ovm_rec_pipe pipe = {
+		.inode = 77, .ino = 8113, .writers = 1, .own_writers = 1, .size = 65536};
+
+	image_model_init(&model);
+	model.files[MODEL_LOG].kind = OVM_REC_FILE_FIFO;
+	model.files[MODEL_LOG].mode = S_IFIFO | 0600;
+	model.files[MODEL_LOG].pipe = &pipe;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	ASSERT_EQ_U64(info->type, FD_TYPES__FIFO);
+	MESSAGE(FileEntry, path, "files.img", file_entry__descriptor, info->id - 1);
+	MESSAGE(FileEntry, fifo, "files.img", file_entry__descriptor, info->id);
+	ASSERT_TRUE(path->reg && fifo->fifo);
+	ASSERT_STREQ(path->reg->name, "/var/log/program");
+	ASSERT_TRUE(!path->reg->has_size);
+	ASSERT_EQ_U64(fifo->fifo->id, info->id);
+	ASSERT_EQ_U64(fifo->fifo->regf_id, path->reg->id);
+	ASSERT_EQ_U64(fifo->fifo->pipe_id, 8113);
+	MESSAGE(PipeDataEntry, content, "fifo-data.img", pipe_data_entry__descriptor, 0);
+	ASSERT_EQ_U64(content->bytes, 0);
+	ASSERT_EQ_U64(content->size, 65536);
+}
+
+OVM_TEST(image, an_eventfd_has_its_count)
+{
+	struct ovm_rec_eventfd eventfd = {.count = 1234};
+
+	image_model_init(&model);
+	model.files[MODEL_LOG].kind = OVM_REC_FILE_EVENTFD;
+	model.files[MODEL_LOG].flags = 04002;
+	model.files[MODEL_LOG].eventfd = &eventfd;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+	ASSERT_EQ_U64(info->type, FD_TYPES__EVENTFD);
+	ASSERT_TRUE(file->efd);
+	ASSERT_EQ_U64(file->efd->counter, 1234);
+	ASSERT_EQ_U64(file->efd->flags, 04002);
+}
+
+OVM_TEST(image, a_timerfd_goes_on_as_if_it_had_just_been_looked_at)
+{
+	/* At 5.000000001 s on CLOCK_MONOTONIC, 6.000000002 on CLOCK_BOOTTIME, 7 on CLOCK_REALTIME.
+	 */
+	const struct {
+		struct ovm_rec_timerfd timer;
+		uint64_t ticks, left, flags;
+	} table[] = {
+		{{.clock = 1, .base_clock = 1, .armed = 1, .expires = 5000000003}, 0, 2, 0},
+		{{.clock = 7, .base_clock = 7, .armed = 1, .expires = 8000000002},
+		 0,
+		 2000000000,
+		 0},
+		/* Its interrupt is late. */
+		{{.clock = 1, .base_clock = 1, .armed = 1, .expires = 5}, 0, 1, 0},
+		/* Off, or expired; CRIU would start it if it was absolute. */
+		{{.clock = 1, .base_clock = 1, .settime_flags = 1}, 0, 0, 0},
+		{{.clock = 0, .base_clock = 0, .settime_flags = 1, .expired = 1, .ticks = 1},
+		 1,
+		 0,
+		 0},
+		/* Periodic, and not read since: it stands still. */
+		{{.clock = 1,
+		  .base_clock = 1,
+		  .interval = 1000000000,
+		  .expired = 1,
+		  .ticks = 1,
+		  .expires = 2500000001},
+		 3,
+		 500000000,
+		 0},
+		{{.clock = 0,
+		  .base_clock = 0,
+		  .armed = 1,
+		  .expires = 7000000010,
+		  .settime_flags = 3,
+		  .interval = 5},
+		 0,
+		 10,
+		 3},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		image_model_init(&model);
+		model.set.clock_realtime = 7000000000;
+		struct ovm_rec_timerfd timerfd = table[i].timer;
+
+		model.files[MODEL_LOG].kind = OVM_REC_FILE_TIMERFD;
+		model.files[MODEL_LOG].timerfd = &timerfd;
+		WITH_DIRECTORY(fd);
+		ASSERT_OK(ovm_image_write(&model.set, fd));
+		MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+		MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+		ASSERT_TRUE(file->tfd);
+		ASSERT_EQ_U64(file->tfd->clockid, (uint64_t)timerfd.clock);
+		ASSERT_EQ_U64(file->tfd->ticks, table[i].ticks);
+		ASSERT_EQ_U64(file->tfd->vsec * 1000000000 + file->tfd->vnsec, table[i].left);
+		ASSERT_EQ_U64(file->tfd->settime_flags, table[i].flags);
+		ASSERT_EQ_U64(file->tfd->isec * 1000000000 + file->tfd->insec, timerfd.interval);
+	}
+}
+
 OVM_TEST(image, shared_memory_is_a_memfd)
 {
 	image_model_init(&model);

@@ -46,8 +46,8 @@ OVM_TEST(image_check, takes_the_model)
 OVM_TEST(image_check, gives_all_reasons_a_line_each)
 {
 	start();
-	m.files[MODEL_NULL].kind = OVM_REC_FILE_PIPE;
-	m.files[MODEL_NULL].path = image_model_bytes("");
+	m.files[MODEL_NULL].kind = OVM_REC_FILE_ANON_INODE;
+	m.files[MODEL_NULL].path = image_model_bytes("[thing]");
 	m.threads[1].ptrace = 1;
 	m.process.nr_children = 3;
 	struct ovm_error *err = ovm_image_check(&m.set);
@@ -57,8 +57,8 @@ OVM_TEST(image_check, gives_all_reasons_a_line_each)
 	const char *const lines[] = {
 		"pid 4711: has 3 child processes",
 		"\npid 4711: thread 4713: is traced",
-		"\npid 4711: fd 0: pipe () is not saved",
-		"\npid 4711: fd 2: pipe () is not saved",
+		"\npid 4711: fd 0: anonymous inode ([thing]) is not saved",
+		"\npid 4711: fd 2: anonymous inode ([thing]) is not saved",
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -118,6 +118,87 @@ OVM_TEST(image_check, refuses_each_kind_of_descriptor_by_name)
 		m.files[MODEL_LOG].kind = table[i].kind;
 		ASSERT_REFUSED(table[i].text);
 	}
+}
+
+/* Standard output is a pipe that only this process has. */
+static void start_with_pipe(struct ovm_rec_pipe *pipe)
+{
+	struct ovm_rec_file *file = &m.files[MODEL_LOG];
+
+	start();
+	*pipe = (struct ovm_rec_pipe){.writers = 1, .own_writers = 1, .size = 65536};
+	file->kind = OVM_REC_FILE_PIPE;
+	file->pipe = pipe;
+	file->nr_fds = file->nr_references = 1;
+}
+
+OVM_TEST(image_check, refuses_pipes_that_can_t_be_filled_again)
+{
+	struct ovm_rec_pipe pipe;
+
+	start_with_pipe(&pipe);
+	ASSERT_OK(ovm_image_check(&m.set));
+	pipe.has_packets = 1;
+	ASSERT_REFUSED("fd 1: pipe (pipe:[102]) holds packets");
+	start_with_pipe(&pipe);
+	m.files[MODEL_LOG].flags |= 040000;
+	ASSERT_REFUSED("is in packet mode");
+	start_with_pipe(&pipe);
+	pipe.notifies = 1;
+	ASSERT_REFUSED("is a notification queue");
+	start_with_pipe(&pipe);
+	pipe.nr_bytes = pipe.size + 1;
+	ASSERT_REFUSED("holds more bytes than");
+	start_with_pipe(&pipe);
+	m.files[MODEL_LOG].pipe = NULL;
+	ASSERT_REFUSED("(O_PATH)");
+}
+
+OVM_TEST(image_check, refuses_pipes_that_lead_out)
+{
+	struct ovm_rec_pipe pipe;
+
+	start_with_pipe(&pipe);
+	pipe.readers = 1;
+	ASSERT_REFUSED("fd 1: pipe (pipe:[102]) is open elsewhere as well, though in no process");
+	pipe.holder = (struct ovm_rec_holder){77, "cat"};
+	ASSERT_REFUSED("is open in process 77 (cat) as well, which is not saved");
+	start_with_pipe(&pipe);
+	/* One system call a thread may hold on to a file. */
+	m.files[MODEL_LOG].nr_references = 1 + MODEL_NR_THREADS;
+	ASSERT_OK(ovm_image_check(&m.set));
+	m.files[MODEL_LOG].nr_references++;
+	ASSERT_REFUSED("is open elsewhere");
+	m.files[MODEL_LOG].holder = (struct ovm_rec_holder){78, "dog"};
+	ASSERT_REFUSED("is open in process 78 (dog)");
+}
+
+OVM_TEST(image_check, refuses_counters_and_timers_that_criu_has_no_place_for)
+{
+	struct ovm_rec_eventfd eventfd = {.count = UINT32_MAX};
+	struct ovm_rec_timerfd timerfd = {.clock = 1};
+	struct ovm_rec_file *file = &m.files[MODEL_LOG];
+
+	start();
+	file->kind = OVM_REC_FILE_EVENTFD;
+	file->eventfd = &eventfd;
+	ASSERT_OK(ovm_image_check(&m.set));
+	eventfd.count++;
+	ASSERT_REFUSED("fd 1: eventfd (/var/log/program) has counted beyond");
+	eventfd = (struct ovm_rec_eventfd){.semaphore = 1};
+	ASSERT_REFUSED("is a semaphore");
+	start();
+	file->kind = OVM_REC_FILE_TIMERFD;
+	file->timerfd = &timerfd;
+	ASSERT_OK(ovm_image_check(&m.set));
+	timerfd.clock = 8;
+	ASSERT_REFUSED("fd 1: timerfd (/var/log/program) counts on a clock that CRIU does not");
+	timerfd = (struct ovm_rec_timerfd){.settime_flags = 3, .cancelled = 1, .armed = 1};
+	ASSERT_REFUSED("was cancelled when the clock was set");
+	timerfd = (struct ovm_rec_timerfd){.settime_flags = 3};
+	ASSERT_REFUSED("is off, and still to be cancelled");
+	timerfd.armed = 1;
+	ASSERT_OK(ovm_image_check(&m.set));
 }
 
 OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)

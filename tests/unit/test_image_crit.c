@@ -52,11 +52,18 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 		{"fdinfo-2.img", "FDINFO"},	 {"memfd.img", "MEMFD_INODE"},
 		{"pagemap-4711.img", "PAGEMAP"}, {"pagemap-shmem-103.img", "PAGEMAP"},
 		{"seccomp.img", "SECCOMP"},	 {"timens-0.img", "TIMENS"},
-		{"stats-dump", "STATS"},
+		{"stats-dump", "STATS"},	 {"pipes-data.img", "PIPES_DATA"},
 	};
 	struct ovm_rec_posix_timer rec = {.id = 3, .clock = -6, .signo = 10, .interval = 1000};
 	struct ovm_image_posix_timer timer = {&rec, 5000};
 	struct ovm_rec_signal signal = {.signo = 34};
+	struct ovm_rec_pipe_data data = {NULL, image_model_bytes("content")};
+	struct ovm_rec_pipe pipe = {.ino = 9,
+				    .writers = 1,
+				    .own_writers = 1,
+				    .size = 4096,
+				    .data = &data,
+				    .nr_bytes = 7};
 	char directory[64];
 
 	if (!have_crit())
@@ -65,6 +72,8 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 
 	ASSERT_TRUE(fd >= 0);
 	image_model_init(&model);
+	model.files[MODEL_LOG].kind = OVM_REC_FILE_PIPE;
+	model.files[MODEL_LOG].pipe = &pipe;
 	model.threads[0].user_xfeatures = 0x2ff;
 	model.threads[0].pending = &signal;
 	model.image.posix_timers = &timer;
