@@ -142,8 +142,7 @@ static struct ovm_error *walk(struct ovm_engine *engine, struct ovm_kernel *kern
 	return ovm_engine_walk(engine, &request, ret);
 }
 
-/* What pages that can't be saved mean. */
-static struct ovm_error *check_run(const struct ovm_rec_process *process, const struct ovm_run *run)
+struct ovm_error *ovm_pages_check_run(int32_t pid, const struct ovm_run *run)
 {
 	struct ovm_error *err = NULL;
 
@@ -153,28 +152,27 @@ static struct ovm_error *check_run(const struct ovm_rec_process *process, const 
 			OVM_ERROR_NOT_DUMPABLE,
 			"pid %d: %llu pages from 0x%llx are swapped out: run 'swapoff -a' in the "
 			"guest, or give it more memory, and dump again",
-			process->pid, (unsigned long long)run->nr_pages,
-			(unsigned long long)run->va);
+			pid, (unsigned long long)run->nr_pages, (unsigned long long)run->va);
 		break;
 	case OVM_PAGE_DEVICE:
 		err = ovm_error_format(OVM_ERROR_NOT_DUMPABLE,
 				       "pid %d: 0x%llx maps device memory, which can't be saved",
-				       process->pid, (unsigned long long)run->va);
+				       pid, (unsigned long long)run->va);
 		break;
 	case OVM_PAGE_MIGRATION:
 	case OVM_PAGE_OTHER:
 		err = ovm_error_format(OVM_ERROR_INCONSISTENT,
 				       "pid %d: the page at 0x%llx is being moved or is poisoned",
-				       process->pid, (unsigned long long)run->va);
+				       pid, (unsigned long long)run->va);
 		break;
 	case OVM_PAGE_BAD:
 		err = ovm_error_format(OVM_ERROR_CORRUPT,
 				       "pid %d: the page tables for 0x%llx contradict themselves",
-				       process->pid, (unsigned long long)run->va);
+				       pid, (unsigned long long)run->va);
 		break;
 	}
 	if (err)
-		err->pid = process->pid;
+		err->pid = pid;
 	return err;
 }
 
@@ -231,43 +229,29 @@ static struct ovm_error *add_vdso(struct ovm_kernel *kernel, const struct ovm_re
 	return NULL;
 }
 
-/* Make the page list of a file and the pagemap that goes with it. */
-static struct ovm_error *fill_file(struct ovm_pages_file *file, const struct ovm_run *runs,
-				   size_t nr)
+static uint64_t count_pages(const struct ovm_pages_file *file)
 {
-	struct ovm_error *err = ovm_page_list_create(runs, nr, saved_kinds, &file->list);
+	uint64_t nr = 0;
 
-	if (err)
-		return err;
-	file->entries = calloc(file->list->nr_extents + 1, sizeof(*file->entries));
-	if (!file->entries)
-		return ovm_error_no_memory();
-	for (size_t i = 0; i < file->list->nr_extents; i++)
-		file->entries[i] = (struct ovm_image_pagemap_entry){
-			.address = file->list->extents[i].va,
-			.nr_pages = file->list->extents[i].nr_pages,
-		};
-	return NULL;
+	for (size_t i = 0; i < file->nr_runs; i++)
+		if (saved_kinds & OVM_PAGE_BIT(file->runs[i].kind))
+			nr += file->runs[i].nr_pages;
+	return nr;
 }
 
-static struct ovm_error *plan_private(struct ovm_engine *engine, struct ovm_kernel *kernel,
+static struct ovm_error *look_private(struct ovm_engine *engine, struct ovm_kernel *kernel,
 				      const struct ovm_rec_process *process,
 				      bool (*cancelled)(void *arg), void *arg,
 				      struct ovm_pages *pages)
 {
-	_cleanup_free_ struct ovm_run *runs = NULL;
+	struct ovm_pages_file *file = &pages->files[0];
 	struct ovm_walk_result *walked = NULL;
-	size_t nr_runs = 0;
 	struct ovm_error *err = walk(engine, kernel, process, cancelled, arg, &walked);
 
-	for (size_t i = 0; !err && i < walked->nr_runs; i++)
-		err = check_run(process, &walked->runs[i]);
 	if (!err)
-		err = add_vdso(kernel, &process->mm, walked, &runs, &nr_runs);
-	if (!err)
-		err = fill_file(&pages->files[0], runs, nr_runs);
+		err = add_vdso(kernel, &process->mm, walked, &file->runs, &file->nr_runs);
 	if (!err) {
-		pages->private_pages = pages->files[0].list->nr_pages;
+		pages->private_pages = count_pages(file);
 		for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
 			pages->scanned += walked->pages[kind];
 	}
@@ -307,12 +291,11 @@ static struct ovm_error *shmem_runs(const struct ovm_rec_shmem *shmem, struct ov
 	return NULL;
 }
 
-static struct ovm_error *plan_shmem(const struct ovm_rec_process *process,
+static struct ovm_error *look_shmem(const struct ovm_rec_process *process,
 				    const struct ovm_rec_shmem *shmem, struct ovm_pages_file *file,
 				    struct ovm_pages *pages)
 {
-	_cleanup_free_ struct ovm_run *runs = NULL;
-	size_t nr = 0;
+	uint64_t nr;
 
 	if (shmem->nr_swapped)
 		return ovm_error_format(
@@ -321,16 +304,14 @@ static struct ovm_error *plan_shmem(const struct ovm_rec_process *process,
 			"'swapoff -a' in the guest, or give it more memory, and dump again",
 			process->pid, (unsigned long long)shmem->nr_swapped,
 			(unsigned long long)shmem->ino);
-	struct ovm_error *err = shmem_runs(shmem, &runs, &nr);
+	struct ovm_error *err = shmem_runs(shmem, &file->runs, &file->nr_runs);
 
-	if (!err)
-		err = fill_file(file, runs, nr);
 	if (err)
-		return ovm_error_prepend(err, "shared memory (inode %llu)",
-					 (unsigned long long)shmem->ino);
+		return err;
 	file->shmem = shmem;
-	pages->shmem_pages += file->list->nr_pages;
-	pages->scanned += file->list->nr_pages;
+	nr = count_pages(file);
+	pages->shmem_pages += nr;
+	pages->scanned += nr;
 	return NULL;
 }
 
@@ -358,8 +339,8 @@ static struct ovm_error *check_amount(const struct ovm_engine *engine,
 	return err;
 }
 
-struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *kernel,
-				 const struct ovm_rec_process *process, uint32_t first_id,
+struct ovm_error *ovm_pages_look(struct ovm_engine *engine, struct ovm_kernel *kernel,
+				 const struct ovm_rec_process *process,
 				 bool (*cancelled)(void *arg), void *arg, struct ovm_pages *ret)
 {
 	struct ovm_error *err;
@@ -372,12 +353,14 @@ struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *k
 	if (!ret->files)
 		return ovm_error_no_memory();
 	ret->nr_files = nr;
-	for (size_t i = 0; i < nr; i++)
-		ret->files[i].id = first_id + (uint32_t)i;
-	err = plan_private(engine, kernel, process, cancelled, arg, ret);
+	ret->pid = process->pid;
+	err = look_private(engine, kernel, process, cancelled, arg, ret);
 	nr = 1;
-	for (const struct ovm_rec_shmem *s = process->shmem; s && !err; s = s->next)
-		err = plan_shmem(process, s, &ret->files[nr++], ret);
+	for (const struct ovm_rec_shmem *s = process->shmem; s && !err; s = s->next) {
+		err = look_shmem(process, s, &ret->files[nr++], ret);
+		if (!err)
+			err = check_amount(engine, process, ret);
+	}
 	if (!err)
 		err = check_amount(engine, process, ret);
 	if (err)
@@ -388,118 +371,50 @@ struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *k
 void ovm_pages_deinit(struct ovm_pages *pages)
 {
 	for (size_t i = 0; i < pages->nr_files; i++) {
-		ovm_page_list_free(pages->files[i].list);
+		free(pages->files[i].runs);
 		free(pages->files[i].entries);
 	}
 	free(pages->files);
 	memset(pages, 0, sizeof(*pages));
 }
 
-/* Progress of one file as part of that of all. */
-struct copy_progress {
-	const struct ovm_pages_copy_options *options;
-	uint64_t before, total;
-};
-
-static bool copy_cancelled(void *arg)
+void ovm_pages_name(uint32_t id, char name[OVM_PAGES_NAME])
 {
-	const struct copy_progress *progress = arg;
-
-	return progress->options->cancelled && progress->options->cancelled(progress->options->arg);
+	snprintf(name, OVM_PAGES_NAME, "pages-%u.img", id);
 }
 
-static void copy_progressed(void *arg, uint64_t done, uint64_t total)
+/* Where @len bytes at @address are in the file; false if it doesn't hold all of them. */
+static bool find_offset(const struct ovm_pages_file *file, uint64_t address, size_t len,
+			uint64_t *ret)
 {
-	const struct copy_progress *progress = arg;
+	uint64_t offset = 0;
 
-	if (progress->options->progress)
-		progress->options->progress(progress->options->arg, progress->before + done,
-					    progress->total);
-}
+	for (size_t i = 0; i < file->nr_entries; i++) {
+		const struct ovm_image_pagemap_entry *entry = &file->entries[i];
+		uint64_t size = entry->nr_pages << PAGE_SHIFT;
 
-static void pages_name(uint32_t id, char name[32])
-{
-	snprintf(name, 32, "pages-%u.img", id);
-}
-
-static struct ovm_error *copy_file(struct ovm_engine *engine, const struct ovm_pages_file *file,
-				   struct copy_progress *progress)
-{
-	struct ovm_page_sink *sink;
-	char name[32];
-
-	pages_name(file->id, name);
-	_cleanup_close_ int fd = openat(progress->options->dir_fd, name,
-					O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't create %s", name);
-	struct ovm_error *err = ovm_page_sink_create_file(fd, 0, name, &sink);
-
-	if (err)
-		return err;
-	err = ovm_engine_copy(engine, &(struct ovm_copy_request){
-					      .size = sizeof(struct ovm_copy_request),
-					      .copies = file->list->copies,
-					      .nr_copies = file->list->nr_copies,
-					      .sink = sink,
-					      .cancelled = copy_cancelled,
-					      .progress = copy_progressed,
-					      .arg = progress,
-				      });
-	ovm_page_sink_destroy(sink);
-	progress->before += file->list->nr_pages << PAGE_SHIFT;
-	return err;
-}
-
-struct ovm_error *ovm_pages_copy(struct ovm_engine *engine, const struct ovm_pages *pages,
-				 const struct ovm_pages_copy_options *options)
-{
-	struct copy_progress progress = {
-		.options = options,
-		.total = (pages->private_pages + pages->shmem_pages) << PAGE_SHIFT,
-	};
-	struct ovm_error *err = NULL;
-
-	for (size_t i = 0; i < pages->nr_files && !err; i++)
-		err = copy_file(engine, &pages->files[i], &progress);
-	return err;
-}
-
-/* The extent that holds @address; they are in the order of addresses. */
-static const struct ovm_page_extent *find_extent(const struct ovm_page_list *list, uint64_t address)
-{
-	size_t low = 0, high = list->nr_extents;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct ovm_page_extent *extent = &list->extents[middle];
-
-		if (address - extent->va < extent->nr_pages << PAGE_SHIFT)
-			return extent;
-		if (address < extent->va)
-			high = middle;
-		else
-			low = middle + 1;
+		if (address - entry->address < size) {
+			*ret = offset + (address - entry->address);
+			return len <= size - (address - entry->address);
+		}
+		offset += size;
 	}
-	return NULL;
+	return false;
 }
 
 struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd, uint64_t address,
 				  const void *bytes, size_t len, bool *done)
 {
-	const struct ovm_page_extent *extent = find_extent(pages->files[0].list, address);
-	char name[32];
+	char name[OVM_PAGES_NAME];
+	uint64_t offset;
 
-	*done = false;
-	if (!extent || len > (extent->nr_pages << PAGE_SHIFT) - (address - extent->va))
+	*done = find_offset(&pages->files[0], address, len, &offset);
+	if (!*done)
 		return NULL;
-	pages_name(pages->files[0].id, name);
+	ovm_pages_name(pages->files[0].id, name);
 	_cleanup_close_ int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
-	off_t offset = (off_t)(extent->offset + (address - extent->va));
 
-	if (fd < 0 || pwrite(fd, bytes, len, offset) != (ssize_t)len)
+	if (fd < 0 || pwrite(fd, bytes, len, (off_t)offset) != (ssize_t)len)
 		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't write %s", name);
-	*done = true;
 	return NULL;
 }

@@ -13,12 +13,16 @@
 #include "vmi/extract/record.h"
 #include "vmi/kernel.h"
 
-/** One pages-N.img: what is copied into it and the pagemap that tells what it holds. */
+/** One pages-N.img: what is to be in it, and the pagemap that tells what it holds. */
 struct ovm_pages_file {
-	/** N. */
+	/** N; set when the pages are copied. */
 	uint32_t id;
-	struct ovm_page_list *list;
+	/** What there is to be saved, and what stands in the way of it, by address. */
+	struct ovm_run *runs;
+	size_t nr_runs;
+	/** Set when the pages are copied. */
 	struct ovm_image_pagemap_entry *entries;
+	size_t nr_entries;
 	/** The shared memory object it belongs to; NULL: the process' private memory. */
 	const struct ovm_rec_shmem *shmem;
 };
@@ -27,36 +31,38 @@ struct ovm_pages_file {
 struct ovm_pages {
 	struct ovm_pages_file *files; /* private memory first */
 	size_t nr_files;
+	int32_t pid;
 	/** Pages whose tables were looked at, and pages to be written. */
 	uint64_t scanned, private_pages, shmem_pages;
 };
 
 /**
  * Walk the page tables of a process and decide what is saved: anonymous pages, pages of private
- * file mappings that differ from the file, the vDSO, the content of shared memory.
+ * file mappings that differ from the file, the vDSO, the content of shared memory. What is found
+ * in a guest that runs need not be true.
  *
- * Errors: OVM_ERROR_NOT_DUMPABLE for pages that are swapped out, OVM_ERROR_INCONSISTENT for pages
- * that are on the move, OVM_ERROR_BUDGET for more pages than RAM accounts for, those of
- * ovm_engine_walk().
+ * Errors: OVM_ERROR_NOT_DUMPABLE for shared memory that is swapped out, OVM_ERROR_BUDGET for more
+ * pages than RAM accounts for, those of ovm_engine_walk().
  */
-struct ovm_error *ovm_pages_plan(struct ovm_engine *engine, struct ovm_kernel *kernel,
-				 const struct ovm_rec_process *process, uint32_t first_id,
+struct ovm_error *ovm_pages_look(struct ovm_engine *engine, struct ovm_kernel *kernel,
+				 const struct ovm_rec_process *process,
 				 bool (*cancelled)(void *arg), void *arg, struct ovm_pages *ret);
 
-/** Release what a plan holds. */
+/**
+ * The error for pages of private memory that can't be saved, or NULL for those that can.
+ *
+ * Errors: OVM_ERROR_NOT_DUMPABLE for pages that are swapped out or not memory,
+ * OVM_ERROR_INCONSISTENT for pages that are on the move, OVM_ERROR_CORRUPT.
+ */
+struct ovm_error *ovm_pages_check_run(int32_t pid, const struct ovm_run *run);
+
+/** Release what was found; also what is all zero. */
 void ovm_pages_deinit(struct ovm_pages *pages);
 
-struct ovm_pages_copy_options {
-	/** Directory for the pages-N.img. */
-	int dir_fd;
-	bool (*cancelled)(void *arg);
-	void (*progress)(void *arg, uint64_t done, uint64_t total);
-	void *arg;
-};
+enum { OVM_PAGES_NAME = 32 };
 
-/** Copy the pages into pages-N.img. The guest must be paused. */
-struct ovm_error *ovm_pages_copy(struct ovm_engine *engine, const struct ovm_pages *pages,
-				 const struct ovm_pages_copy_options *options);
+/** Name of pages-@id.img. */
+void ovm_pages_name(uint32_t id, char name[OVM_PAGES_NAME]);
 
 /**
  * Overwrite bytes of private memory in the image. False when the image doesn't hold all of them.

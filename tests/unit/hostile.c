@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/copier.h"
 #include "host/state.h"
 #include "hostile_private.h"
 #include "vmi/cleanup.h"
@@ -102,7 +103,7 @@ static void make_set(const struct ovm_state *state, const struct ovm_pages *page
 	};
 	for (size_t i = 0; i < pages->nr_files; i++) {
 		const struct ovm_pages_file *file = &pages->files[i];
-		const struct ovm_image_pagemap pagemap = {file->entries, file->list->nr_extents,
+		const struct ovm_image_pagemap pagemap = {file->entries, file->nr_entries,
 							  file->id};
 
 		if (i)
@@ -137,10 +138,32 @@ static struct ovm_error *apply_patches(struct hostile *hostile, const struct ovm
 	return err;
 }
 
-static void write_images(struct hostile *hostile, const struct ovm_state *state,
-			 const struct ovm_pages *pages, struct hostile_result *ret)
+/* As of a guest that runs, and then of one that is paused. */
+static struct ovm_error *copy_pages(struct hostile *hostile, struct ovm_pages *pages)
 {
-	const struct ovm_pages_copy_options options = {.dir_fd = hostile->dir_fd};
+	const struct ovm_copier_options options = {
+		.engine = hostile->ovm.engine,
+		.dir_fd = hostile->dir_fd,
+		.first_id = FIRST_PAGES_ID,
+	};
+	struct ovm_copier *copier = NULL;
+	struct ovm_copier_stats stats;
+	bool done;
+	struct ovm_error *err = ovm_copier_create(&options, &copier);
+
+	if (!err)
+		err = ovm_copier_round(copier, pages, &stats);
+	if (!err)
+		err = ovm_copier_finish(copier, pages, UINT64_MAX, &stats, &done);
+	if (!err)
+		err = ovm_copier_arrange(copier);
+	ovm_copier_destroy(copier);
+	return err;
+}
+
+static void write_images(struct hostile *hostile, const struct ovm_state *state,
+			 struct ovm_pages *pages, struct hostile_result *ret)
+{
 	const uint64_t nr_pages = pages->private_pages + pages->shmem_pages;
 	_cleanup_free_ struct ovm_image_shmem *shmem =
 		calloc(pages->nr_files + 1, sizeof(struct ovm_image_shmem));
@@ -150,10 +173,10 @@ static void write_images(struct hostile *hostile, const struct ovm_state *state,
 	ret->output = nr_pages << 12;
 	if (!shmem || nr_pages > MAX_WRITTEN_PAGES)
 		return;
+
+	struct ovm_error *err = copy_pages(hostile, pages);
+
 	make_set(state, pages, &process, shmem, &set);
-
-	struct ovm_error *err = ovm_pages_copy(hostile->ovm.engine, pages, &options);
-
 	if (!err)
 		err = apply_patches(hostile, state, pages);
 	if (!err)
@@ -189,8 +212,8 @@ static void dump(struct hostile *hostile, struct hostile_result *ret)
 		bool good = savable(&state, ret);
 
 		if (succeeded(ret,
-			      ovm_pages_plan(ovm->engine, ovm->kernel, state.process,
-					     FIRST_PAGES_ID, NULL, NULL, &pages),
+			      ovm_pages_look(ovm->engine, ovm->kernel, state.process, NULL, NULL,
+					     &pages),
 			      HOSTILE_PLANNED)) {
 			if (!hostile->sets[HOSTILE_PAGES].nr)
 				hostile_watch_descriptors(hostile, &pages);

@@ -50,12 +50,12 @@ void hostile_watch_table(struct hostile *hostile, uint64_t table, unsigned int l
 void hostile_watch_descriptors(struct hostile *hostile, const struct ovm_pages *pages)
 {
 	const uint64_t base = ovm_kernel_info(hostile->ovm.kernel)->vmemmap_base;
-	const struct ovm_page_list *list = pages->files[0].list;
+	const struct ovm_pages_file *file = &pages->files[0];
 	const unsigned int page_size = 64;
 
-	for (size_t i = 0; i < list->nr_copies; i++) {
+	for (size_t i = 0; i < file->nr_runs; i++) {
 		for (unsigned int word = 0; word < 4; word++) {
-			uint64_t address = base + (list->copies[i].gpa >> 12) * page_size;
+			uint64_t address = base + (file->runs[i].gpa >> 12) * page_size;
 			uint64_t gpa;
 			struct ovm_error *err =
 				ovm_kernel_translate(hostile->ovm.kernel, address + 8 * word, &gpa);

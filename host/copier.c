@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "copier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "host/page_store.h"
+#include "vmi/cleanup.h"
+
+static const char arranged_name[] = "pages.arranged";
+
+/* A pages-N.img. */
+struct target {
+	uint32_t id;
+	bool created;
+	/* Inode of the shared memory, as an identity; 0: private memory. */
+	uint64_t inode;
+	struct ovm_page_store store;
+	struct ovm_page_changes changes;
+};
+
+struct ovm_copier {
+	struct ovm_copier_options options;
+	struct target *targets;
+	size_t nr;
+	/* Of the copying under way, in bytes. */
+	uint64_t before, total;
+};
+
+struct ovm_error *ovm_copier_create(const struct ovm_copier_options *options,
+				    struct ovm_copier **ret)
+{
+	struct ovm_copier *copier = calloc(1, sizeof(*copier));
+
+	*ret = copier;
+	if (!copier)
+		return ovm_error_no_memory();
+	copier->options = *options;
+	return NULL;
+}
+
+void ovm_copier_destroy(struct ovm_copier *copier)
+{
+	if (!copier)
+		return;
+	for (size_t i = 0; i < copier->nr; i++)
+		ovm_page_store_deinit(&copier->targets[i].store);
+	free(copier->targets);
+	free(copier);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static struct ovm_error *open_file(const struct ovm_copier *copier, const char *name, int flags,
+				   int *ret)
+{
+	*ret = openat(copier->options.dir_fd, name, flags | O_CLOEXEC, 0600);
+	if (*ret < 0)
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't open %s", name);
+	return NULL;
+}
+
+/* There may be more of them than files that can be open at once. */
+static struct ovm_error *open_target(const struct ovm_copier *copier, struct target *target,
+				     char name[OVM_PAGES_NAME], int *ret)
+{
+	int flags = target->created ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+	struct ovm_error *err;
+
+	ovm_pages_name(target->id, name);
+	err = open_file(copier, name, flags, ret);
+	if (!err)
+		target->created = true;
+	return err;
+}
+
+static struct ovm_error *add_target(struct ovm_copier *copier, uint64_t inode)
+{
+	struct target *targets =
+		reallocarray(copier->targets, copier->nr + 1, sizeof(*copier->targets));
+
+	if (!targets)
+		return ovm_error_no_memory();
+	copier->targets = targets;
+	targets[copier->nr] = (struct target){
+		.id = copier->options.first_id + (uint32_t)copier->nr,
+		.inode = inode,
+	};
+	copier->nr++;
+	return NULL;
+}
+
+/* The target of each file of @pages, by index; those that are missing are made. */
+static struct ovm_error *find_targets(struct ovm_copier *copier, const struct ovm_pages *pages,
+				      size_t **ret)
+{
+	_cleanup_free_ size_t *targets = calloc(pages->nr_files, sizeof(*targets));
+
+	if (!targets)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < pages->nr_files; i++) {
+		uint64_t inode = pages->files[i].shmem ? pages->files[i].shmem->inode : 0;
+		/* They come in the same order each time, as a rule. */
+		size_t at = i < copier->nr && copier->targets[i].inode == inode ? i : 0;
+
+		while (at < copier->nr && copier->targets[at].inode != inode)
+			at++;
+		if (at == copier->nr) {
+			struct ovm_error *err = add_target(copier, inode);
+
+			if (err)
+				return err;
+		}
+		targets[i] = at;
+	}
+	*ret = ovm_take_pointer(targets);
+	return NULL;
+}
+
+/* ---- copying --------------------------------------------------------------------------------- */
+
+static bool copy_cancelled(void *arg)
+{
+	const struct ovm_copier *copier = arg;
+
+	return copier->options.cancelled && copier->options.cancelled(copier->options.arg);
+}
+
+static void copy_progressed(void *arg, uint64_t done, uint64_t total)
+{
+	const struct ovm_copier *copier = arg;
+
+	(void)total;
+	if (copier->options.progress)
+		copier->options.progress(copier->options.arg, copier->before + done, copier->total);
+}
+
+static struct ovm_error *copy_runs(struct ovm_copier *copier, const struct ovm_copy_run *copies,
+				   size_t nr, int fd, const char *name)
+{
+	struct ovm_copy_request request = {
+		.size = sizeof(request),
+		.copies = copies,
+		.nr_copies = nr,
+		.cancelled = copy_cancelled,
+		.progress = copy_progressed,
+		.arg = copier,
+	};
+	struct ovm_error *err = ovm_page_sink_create_file(fd, 0, name, &request.sink);
+
+	if (!err)
+		err = ovm_engine_copy(copier->options.engine, &request);
+	ovm_page_sink_destroy(request.sink);
+	return err;
+}
+
+static struct ovm_error *copy(struct ovm_copier *copier, struct target *target, bool paused)
+{
+	_cleanup_free_ struct ovm_copy_run *copies = NULL;
+	_cleanup_close_ int fd = -1;
+	char name[OVM_PAGES_NAME];
+	size_t nr;
+	struct ovm_error *err = ovm_page_store_todo(&target->store, &copies, &nr);
+
+	if (!err && (nr || !target->created))
+		err = open_target(copier, target, name, &fd);
+	if (!err && nr)
+		err = copy_runs(copier, copies, nr, fd, name);
+	if (!err)
+		ovm_page_store_copied(&target->store, paused);
+	copier->before += target->changes.todo << OVM_PAGE_SHIFT;
+	return err;
+}
+
+static void count(struct ovm_copier *copier, struct target *target, struct ovm_copier_stats *stats)
+{
+	const struct ovm_page_changes *changes = &target->changes;
+
+	stats->copied += changes->todo;
+	stats->again += changes->again;
+	stats->appeared += changes->appeared;
+	stats->vanished += changes->vanished;
+	stats->blocked += changes->blocked;
+	if (target->inode)
+		stats->shmem += changes->todo;
+	copier->total += changes->todo << OVM_PAGE_SHIFT;
+}
+
+static struct ovm_error *update(struct ovm_copier *copier, const struct ovm_pages_file *file,
+				struct target *target, struct ovm_copier_stats *stats)
+{
+	struct ovm_error *err =
+		ovm_page_store_update(&target->store, file->runs, file->nr_runs, &target->changes);
+
+	if (!err)
+		count(copier, target, stats);
+	return err;
+}
+
+static void begin(struct ovm_copier *copier, struct ovm_copier_stats *stats)
+{
+	*stats = (struct ovm_copier_stats){0};
+	copier->before = 0;
+	copier->total = 0;
+}
+
+struct ovm_error *ovm_copier_round(struct ovm_copier *copier, const struct ovm_pages *pages,
+				   struct ovm_copier_stats *ret)
+{
+	_cleanup_free_ size_t *targets = NULL;
+	struct ovm_error *err = find_targets(copier, pages, &targets);
+
+	begin(copier, ret);
+	for (size_t i = 0; i < pages->nr_files && !err; i++)
+		if (!pages->files[i].shmem)
+			err = update(copier, &pages->files[i], &copier->targets[targets[i]], ret);
+	for (size_t i = 0; i < pages->nr_files && !err; i++)
+		if (!pages->files[i].shmem)
+			err = copy(copier, &copier->targets[targets[i]], false);
+	return err;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* Update all stores, and see that nothing stands in the way. */
+static struct ovm_error *update_all(struct ovm_copier *copier, const struct ovm_pages *pages,
+				    const size_t *targets, struct ovm_copier_stats *stats)
+{
+	for (size_t i = 0; i < pages->nr_files; i++) {
+		struct target *target = &copier->targets[targets[i]];
+		struct ovm_error *err;
+
+		if (pages->files[i].shmem)
+			ovm_page_store_distrust(&target->store);
+		err = update(copier, &pages->files[i], target, stats);
+		if (!err && target->changes.first_blocked)
+			err = ovm_pages_check_run(pages->pid, target->changes.first_blocked);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct ovm_error *finish_file(struct ovm_copier *copier, struct target *target,
+				     struct ovm_pages_file *file)
+{
+	struct ovm_error *err = copy(copier, target, true);
+
+	file->id = target->id;
+	return err ? err
+		   : ovm_page_store_pagemap(&target->store, &file->entries, &file->nr_entries);
+}
+
+struct ovm_error *ovm_copier_finish(struct ovm_copier *copier, struct ovm_pages *pages,
+				    uint64_t max_left, struct ovm_copier_stats *ret, bool *done)
+{
+	_cleanup_free_ size_t *targets = NULL;
+	struct ovm_error *err = find_targets(copier, pages, &targets);
+
+	*done = false;
+	begin(copier, ret);
+	if (!err)
+		err = update_all(copier, pages, targets, ret);
+	if (err || ret->copied - ret->shmem > max_left)
+		return err;
+	/* What is copied is what is counted, not what was found at first. */
+	pages->private_pages = 0;
+	pages->shmem_pages = 0;
+	for (size_t i = 0; i < pages->nr_files && !err; i++) {
+		struct target *target = &copier->targets[targets[i]];
+
+		*(target->inode ? &pages->shmem_pages : &pages->private_pages) +=
+			target->store.nr_pages;
+		err = finish_file(copier, target, &pages->files[i]);
+	}
+	*done = !err;
+	return err;
+}
+
+static struct ovm_error *arrange(struct ovm_copier *copier, struct target *target)
+{
+	int dir_fd = copier->options.dir_fd;
+	_cleanup_close_ int from = -1, to = -1;
+	char name[OVM_PAGES_NAME];
+	struct ovm_error *err = open_target(copier, target, name, &from);
+
+	if (!err)
+		err = open_file(copier, arranged_name, O_WRONLY | O_CREAT | O_EXCL, &to);
+	if (!err)
+		err = ovm_page_store_arrange(&target->store, from, to, name);
+	if (!err && renameat(dir_fd, arranged_name, dir_fd, name))
+		err = ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't replace %s", name);
+	return err;
+}
+
+struct ovm_error *ovm_copier_arrange(struct ovm_copier *copier)
+{
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < copier->nr && !err; i++)
+		if (!ovm_page_store_arranged(&copier->targets[i].store))
+			err = arrange(copier, &copier->targets[i]);
+	return err;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a pages-N.img holds while it is being filled from a guest that runs.
+ *
+ * The process is frozen, so that what a page holds doesn't change; but the
+ * kernel may move it at any time.  A copy is right if the page was found at one
+ * place of RAM before it was made and at the same place afterwards.  From then
+ * on it stays right, wherever the page goes.
+ *
+ * Pages have their places in the file in the order in which they were first
+ * met.  What an image wants is the order of addresses; mostly that is the same,
+ * else the file is arranged anew in the end.
+ */
+#ifndef OVM_HOST_PAGE_STORE_H
+#define OVM_HOST_PAGE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/image/image.h"
+#include "kernels-cuda/engine.h"
+#include "vmi/error.h"
+
+enum ovm_stored_state {
+	/** To be copied from where it is. */
+	OVM_STORED_TODO,
+	/** Copied from there while the guest ran. */
+	OVM_STORED_COPIED,
+	/** Copied, and right. */
+	OVM_STORED_VALID,
+	/** Has a place in the file, but is not in RAM now. */
+	OVM_STORED_LOST,
+};
+
+/** Pages at consecutive addresses, at consecutive places in the file. */
+struct ovm_stored {
+	uint64_t va;
+	uint64_t nr_pages;
+	/** Byte in the file. */
+	uint64_t offset;
+	/** TODO, COPIED: where in RAM, consecutively. */
+	uint64_t gpa;
+	enum ovm_stored_state state;
+};
+
+struct ovm_page_store {
+	/** In order of address. */
+	struct ovm_stored *pieces;
+	size_t nr;
+	uint64_t nr_pages;
+	/** Behind the last place that was given away, in bytes. */
+	uint64_t end;
+};
+
+/** What an update found. */
+struct ovm_page_changes {
+	/** Pages to be copied now, and how many of them again, since they moved under a copy. */
+	uint64_t todo, again;
+	/** Pages that were not there before, and that are no longer there. */
+	uint64_t appeared, vanished;
+	/** Pages without a right copy that are not in RAM, and the first run that has some. */
+	uint64_t blocked;
+	const struct ovm_run *first_blocked;
+};
+
+/**
+ * Compare a store with what page tables say now: @runs, in order of address.
+ *
+ * Copies made since the last update that are where they were become right; what moved is to be
+ * copied again. Pages that are in no run have vanished. @changes points into @runs.
+ *
+ * Errors: OVM_ERROR_CORRUPT for runs out of order; the store is as it was then.
+ */
+struct ovm_error *ovm_page_store_update(struct ovm_page_store *store, const struct ovm_run *runs,
+					size_t nr, struct ovm_page_changes *changes);
+
+/** Forget that any copy is right, or was made. */
+void ovm_page_store_distrust(struct ovm_page_store *store);
+
+/** What is to be copied, by rising offset; the caller frees *@ret. */
+struct ovm_error *ovm_page_store_todo(const struct ovm_page_store *store, struct ovm_copy_run **ret,
+				      size_t *ret_nr);
+
+/** All that was to be copied is; it is right at once if the guest was paused. */
+void ovm_page_store_copied(struct ovm_page_store *store, bool paused);
+
+/** The pagemap, adjacent addresses joined; the caller frees *@ret. */
+struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
+					 struct ovm_image_pagemap_entry **ret, size_t *ret_nr);
+
+/** Whether the pages are in the file by rising address, without gaps. */
+bool ovm_page_store_arranged(const struct ovm_page_store *store);
+
+/**
+ * Write the pages of @from into @to by rising address, without gaps.
+ *
+ * Errors: OVM_ERROR_OUTPUT about the file @name.
+ */
+struct ovm_error *ovm_page_store_arrange(const struct ovm_page_store *store, int from, int to,
+					 const char *name);
+
+/** Release what a store holds. */
+void ovm_page_store_deinit(struct ovm_page_store *store);
+
+#endif /* OVM_HOST_PAGE_STORE_H */
