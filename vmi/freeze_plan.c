@@ -204,7 +204,10 @@ static enum step thaw_step(const struct ovm_freeze_plan *plan, const struct ovm_
 	/* Without being ours it is the guest's own freezer's. */
 	if (v->jobctl & TRAP_FREEZE)
 		return !t->ours ? STEP_DONE : v->siglock_held ? STEP_BLOCKED : STEP_MARK;
-	return v->frozen && !is_stopped(v) ? wake_again(plan, v, false) : STEP_DONE;
+	/* A parent in vfork(2) counts as frozen, too, but waits for its child. */
+	return v->frozen && !is_stopped(v) && !(v->state & STATE_UNINTERRUPTIBLE)
+		       ? wake_again(plan, v, false)
+		       : STEP_DONE;
 }
 
 static enum step kill_step(const struct ovm_freeze_plan *plan, const struct view *v)
@@ -424,6 +427,8 @@ void ovm_freeze_plan_apply(struct ovm_freeze_plan *plan, enum ovm_freeze_action 
 	};
 
 	memset(ret, 0, sizeof(*ret));
+	/* Each stop is reported there, and QEMU waits for ever when there is no more room. */
+	ovm_ipi_drain(plan->ipi_fd);
 	plan->calls_pending = ovm_remote_calls_pending(&plan->calls);
 	if (!interrupt_cpus(&pass)) {
 		ret->failed = true;
