@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process in the snapshots that has something of everything that is saved, for tests that need
- * one: threads that sleep in several ways, memory of all kinds, files, signals, timers.
+ * one: threads that sleep in several ways, memory of all kinds, files, pipes, signals, timers.
  *
  * It makes /tmp/subject.ready when all of it is there.
  */
@@ -11,8 +11,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +137,29 @@ static void make_timers(void)
 	}
 }
 
+/* Pipes with something of their own, of a file and of memory in them; counters, timers. */
+static void make_events(void)
+{
+	const struct itimerspec spec = {.it_value.tv_sec = LONG_TIME, .it_interval.tv_sec = 1};
+	static char memory[] = "of memory";
+	const struct iovec iov = {memory, sizeof(memory) - 1};
+	int file = open("/tmp/subject.text", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	loff_t offset = 0;
+	int ends[2];
+
+	if (pipe(ends) || write(file, "of a file, ", 11) != 11)
+		return;
+	for (int i = 0; i < 3; i++, offset = 0)
+		splice(file, &offset, ends[1], NULL, 11, 0);
+	write(ends[1], "written, ", 9);
+	vmsplice(ends[1], &iov, 1, 0);
+	close(file);
+	eventfd(1234, 0);
+	timerfd_settime(timerfd_create(CLOCK_MONOTONIC, 0), 0, &spec, NULL);
+	timerfd_settime(timerfd_create(CLOCK_REALTIME, 0), TFD_TIMER_ABSTIME,
+			&(struct itimerspec){.it_value.tv_sec = 1}, NULL);
+}
+
 int main(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -147,6 +173,7 @@ int main(void)
 		if (pthread_create(&thread, NULL, bodies[i], &lock))
 			return 1;
 	make_timers();
+	make_events();
 	sleep(1);
 	close(open("/tmp/subject.ready", O_WRONLY | O_CREAT, 0600));
 	for (;;)

@@ -195,6 +195,52 @@ static void check_files(const struct ovm_rec_process *process)
 	}
 }
 
+static void check_pipe(const struct ovm_rec_pipe *pipe)
+{
+	static const char content[] = "of a file, of a file, of a file, written, of memory";
+	char found[sizeof(content)] = "";
+	size_t len = 0;
+
+	ASSERT_EQ_U64(pipe->own_readers, pipe->readers);
+	ASSERT_EQ_U64(pipe->own_writers, pipe->writers);
+	ASSERT_EQ_U64(pipe->size, 1 << 16);
+	ASSERT_EQ_U64(pipe->nr_bytes, sizeof(content) - 1);
+	for (const struct ovm_rec_pipe_data *data = pipe->data; data; data = data->next) {
+		ASSERT_TRUE(data->bytes.len < sizeof(content) - len);
+		memcpy(found + len, data->bytes.data, data->bytes.len);
+		len += data->bytes.len;
+	}
+	ASSERT_STREQ(found, content);
+}
+
+/* What tests/guest/snapshot_subject.c makes. */
+static void check_subject(const struct ovm_rec_process *process)
+{
+	unsigned int pipes = 0, eventfds = 0, timerfds = 0;
+
+	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+		ASSERT_TRUE(!file->holder.pid);
+		if (file->pipe) {
+			check_pipe(file->pipe);
+			pipes++;
+		}
+		if (file->eventfd) {
+			ASSERT_EQ_U64(file->eventfd->count, 1234);
+			ASSERT_EQ_U64(file->nr_references, 1);
+			eventfds++;
+		}
+		if (file->timerfd) {
+			ASSERT_EQ_U64(file->timerfd->armed, file->timerfd->clock == 1);
+			ASSERT_EQ_U64(file->timerfd->expired, file->timerfd->clock == 0);
+			ASSERT_EQ_U64(file->timerfd->ticks, file->timerfd->clock == 0);
+			timerfds++;
+		}
+	}
+	ASSERT_EQ_U64(pipes, 2);
+	ASSERT_EQ_U64(eventfds, 1);
+	ASSERT_EQ_U64(timerfds, 2);
+}
+
 static void check_process(struct guest *guest, const struct ovm_rec_ps *ps)
 {
 	struct ovm_llv_arena *arena;
@@ -211,6 +257,8 @@ static void check_process(struct guest *guest, const struct ovm_rec_ps *ps)
 	check_threads(process);
 	check_memory(&process->mm);
 	check_files(process);
+	if (!strcmp(ps->comm, "subject"))
+		check_subject(process);
 	ovm_llv_arena_destroy(arena);
 }
 

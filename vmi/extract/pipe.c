@@ -46,7 +46,8 @@ static bool is_readable(const struct pipe_buffer *buf)
 	       ovm_page_is_up_to_date(buf->page);
 }
 
-static void buffer(const struct pipe_buffer *buf, struct ovm_rec_pipe_data __host *rec)
+/* The number of bytes; they themselves are only worth having while there are not too many. */
+static u64 buffer(const struct pipe_buffer *buf, u64 room, struct ovm_rec_pipe_data __host *rec)
 {
 	u64 pfn = ovm_page_frame(buf->page), offset = buf->offset, len = buf->len;
 
@@ -54,7 +55,9 @@ static void buffer(const struct pipe_buffer *buf, struct ovm_rec_pipe_data __hos
 		llv_fail(LLV_CORRUPT, buf, "pipe buffer is out of range");
 	if (!is_readable(buf))
 		llv_fail(LLV_INCONSISTENT, buf, "a page in a pipe is being read from its file");
-	llv_bytes(&rec->bytes, page_offset_base + (pfn << PAGE_SHIFT) + offset, len);
+	if (len <= room)
+		llv_bytes(&rec->bytes, page_offset_base + (pfn << PAGE_SHIFT) + offset, len);
+	return len;
 }
 
 static void content(const struct pipe_inode_info *pipe, struct ovm_rec_pipe __host *rec)
@@ -75,8 +78,9 @@ static void content(const struct pipe_inode_info *pipe, struct ovm_rec_pipe __ho
 		if (!buf->len)
 			continue;
 		data = llv_new(struct ovm_rec_pipe_data);
-		buffer(buf, data);
-		rec->nr_bytes += data->bytes.len;
+		rec->nr_bytes += buffer(buf, rec->size - rec->nr_bytes, data);
+		if (rec->nr_bytes > rec->size)
+			return;
 		*link = data;
 		link = &data->next;
 	}

@@ -289,6 +289,7 @@ struct ovm_rec_pipe {
 	__u64 size;
 	/* In the order in which they are to be read. */
 	struct ovm_rec_pipe_data __host *data;
+	/* More than @size: there are more yet, and @data isn't whole. */
 	__u64 nr_bytes;
 	/* Some of them were written with O_DIRECT: read(2) ends where a packet does. */
 	__u8 has_packets;
