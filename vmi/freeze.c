@@ -60,9 +60,10 @@ static struct ovm_error *error_late(struct ovm_freezer *freezer, enum ovm_freeze
 				    const struct ovm_rec_freezable *rec)
 {
 	static const char *const verbs[] = {
-		[OVM_FREEZE_NOTHING] = "left alone", [OVM_FREEZE_FREEZE] = "frozen",
-		[OVM_FREEZE_THAW] = "thawed",	     [OVM_FREEZE_KILL] = "killed",
-		[OVM_FREEZE_SIGSTOP] = "stopped",
+		[OVM_FREEZE_NOTHING] = "left alone",
+		[OVM_FREEZE_FREEZE] = "frozen",
+		[OVM_FREEZE_THAW] = "thawed",
+		[OVM_FREEZE_KILL] = "killed",
 	};
 	uint32_t state = ovm_freeze_thread_state(freezer->plan, late);
 	const char *where = NULL;

@@ -28,7 +28,6 @@ enum {
 
 enum {
 	SIGKILL_BIT = 1 << 8,
-	SIGSTOP_BIT = 1 << 18,
 	/* arch/x86/include/asm/irq_vectors.h; the guest's interrupt table was checked for it. */
 	CALL_FUNCTION_SINGLE_VECTOR = 0xfb,
 };
@@ -237,12 +236,6 @@ static enum step decide(const struct ovm_freeze_plan *plan, enum ovm_freeze_acti
 		return thaw_step(plan, t, v);
 	case OVM_FREEZE_KILL:
 		return kill_step(plan, v);
-	case OVM_FREEZE_SIGSTOP:
-		if (t->tid != t->tgid || is_stopped(v))
-			return is_stopped(v) ? STEP_DONE : STEP_WAIT;
-		return v->pending & SIGSTOP_BIT ? STEP_WAIT
-		       : v->siglock_held	? STEP_BLOCKED
-						: STEP_MARK;
 	case OVM_FREEZE_NOTHING:
 		break;
 	}
@@ -382,7 +375,7 @@ static bool mark(struct pass *pass, struct ovm_freeze_thread *t, enum ovm_freeze
 {
 	const struct ovm_freeze_members *m = &pass->plan->members;
 	bool kill = action == OVM_FREEZE_KILL;
-	uint64_t signal = kill ? SIGKILL_BIT : action == OVM_FREEZE_SIGSTOP ? SIGSTOP_BIT : 0;
+	uint64_t signal = kill ? SIGKILL_BIT : 0;
 
 	if (action == OVM_FREEZE_FREEZE)
 		t->ours = true;

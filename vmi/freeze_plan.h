@@ -31,8 +31,6 @@ enum ovm_freeze_action {
 	OVM_FREEZE_FREEZE,
 	OVM_FREEZE_THAW,
 	OVM_FREEZE_KILL,
-	/* For comparison only: pend SIGSTOP instead, in one thread of each process. */
-	OVM_FREEZE_SIGSTOP,
 };
 
 struct ovm_freeze_thread {
