@@ -73,12 +73,14 @@ const char *ovm_settle_thread(const struct ovm_rec_thread *thread, const struct 
 			      const struct ovm_settle_clock *clock, const char *restart_fn,
 			      struct ovm_settled *ret);
 
-/** What is done about the signals that are pending; threads have those of their own. */
-struct ovm_settle_signals {
-	/** Those of the whole process. */
+/** What there is around a thread that the freezer holds. */
+struct ovm_settle_around {
+	/** Signals that are pending for the whole process; threads have those of their own. */
 	const struct ovm_rec_signal *shared;
-	/** OVM_REC_NR_SIGNALS actions. */
+	/** OVM_REC_NR_SIGNALS actions; NULL: signals are not looked at. */
 	const struct ovm_rec_sigaction *actions;
+	/** User memory at its instruction pointer, behind its call; zero where it isn't known. */
+	uint8_t code[8];
 };
 
 /**
@@ -88,12 +90,11 @@ struct ovm_settle_signals {
 bool ovm_settle_is_held(const struct ovm_rec_thread *thread);
 
 /**
- * Settle a thread that the freezer holds; as ovm_settle_thread(). @signals may be NULL when only
- * the reason is asked for. What it says of stopped threads is of use only if the process is
- * refused.
+ * Settle a thread that the freezer holds; as ovm_settle_thread(). @around may be NULL when only the
+ * reason is asked for. What it says of stopped threads is of use only if the process is refused.
  */
 const char *ovm_settle_held(const struct ovm_rec_thread *thread,
-			    const struct ovm_settle_signals *signals,
+			    const struct ovm_settle_around *around,
 			    const struct ovm_settle_clock *clock, const char *restart_fn,
 			    struct ovm_settled *ret);
 

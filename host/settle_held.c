@@ -125,21 +125,21 @@ static int first_signal(uint64_t set)
  * the latter lets in is delivered between the end of the call and its repetition.
  */
 static struct delivery find_delivery(const struct ovm_rec_thread *thread,
-				     const struct ovm_settle_signals *signals)
+				     const struct ovm_settle_around *around)
 {
 	struct delivery ret = {0};
 
-	if (!signals || !signals->actions)
+	if (!around || !around->actions)
 		return ret;
-	uint64_t own = handled(thread->pending, signals->actions);
-	uint64_t shared = handled(signals->shared, signals->actions);
+	uint64_t own = handled(thread->pending, around->actions);
+	uint64_t shared = handled(around->shared, around->actions);
 	uint64_t out = thread->blocked | thread->mask_in_force;
 	int first = first_signal(own & ~out);
 
 	if (!first)
 		first = first_signal(shared & ~out);
 	ret.interrupts = first;
-	ret.restarts = first && signals->actions[first - 1].flags & SA_RESTART;
+	ret.restarts = first && around->actions[first - 1].flags & SA_RESTART;
 	ret.in_call = (own | shared) & ~thread->mask_in_force & thread->blocked;
 	return ret;
 }
@@ -150,8 +150,37 @@ struct held {
 	const struct ovm_rec_thread *thread;
 	const struct ovm_settle_clock *clock;
 	struct delivery delivery;
+	/* The program doesn't look at the registers that it passed to the call. */
+	bool arguments_are_dead;
 	struct ovm_settled *ret;
 };
+
+/*
+ * Calls keep the registers of their arguments, and a loop that is written in assembly may count on
+ * it. The functions of libraries return, or look at the result first, which is how they are told;
+ * they were compiled as code in which a call is the last thing that arguments are good for.
+ */
+static bool arguments_are_dead(const uint8_t code[8])
+{
+	static const struct {
+		uint8_t len, bytes[3];
+	} beginnings[] = {
+		{1, {0xc3}},		 /* ret */
+		{2, {0x48, 0x3d}},	 /* cmp $imm,%rax */
+		{1, {0x3d}},		 /* cmp $imm,%eax */
+		{3, {0x48, 0x85, 0xc0}}, /* test %rax,%rax */
+		{2, {0x85, 0xc0}},	 /* test %eax,%eax */
+		{2, {0xf7, 0xd8}},	 /* neg %eax */
+		{3, {0x44, 0x89, 0xc7}}, /* mov %r8d,%edi: glibc ends a cancellation point */
+	};
+
+	for (size_t i = 0; i < sizeof(beginnings) / sizeof(*beginnings); i++)
+		if (!memcmp(code, beginnings[i].bytes, beginnings[i].len))
+			return true;
+	/* mov %eax or %rax to anywhere */
+	code += code[0] == 0x48;
+	return code[0] == 0x89 && !(code[1] & 0x38);
+}
 
 static void call_again(struct ovm_rec_regs *regs, uint64_t nr)
 {
@@ -188,10 +217,8 @@ static void store_time_left(const struct held *held, uint64_t address)
 
 /*
  * Make call @nr again with the time left as its time-out, through the argument register @timeout.
- * The timespec goes to @place, or if that is 0, to where the stack is dead. Library functions that
- * make system calls don't use their argument registers afterwards.
- *
- * Where that memory isn't among what is saved, the call is interrupted.
+ * The timespec goes to @place, or if that is 0, to where the stack is dead. Where that memory isn't
+ * among what is saved, the call is interrupted.
  */
 static void call_again_timed(const struct held *held, uint64_t nr, __u64 *timeout, uint64_t place)
 {
@@ -213,11 +240,14 @@ static void settle_poll(const struct held *held, uint64_t nr)
 {
 	struct ovm_rec_regs *regs = &held->ret->regs;
 
-	if (held->delivery.interrupts || (nr != SYS_poll && nr != SYS_restart_syscall)) {
+	bool timed = held->thread->restart.armed;
+
+	if (held->delivery.interrupts || (nr != SYS_poll && nr != SYS_restart_syscall) ||
+	    (timed && !held->arguments_are_dead)) {
 		call_interrupted(regs);
 		return;
 	}
-	if (held->thread->restart.armed) {
+	if (timed) {
 		uint64_t left = time_left(held);
 		uint64_t ms = left / NS_PER_MS + !!(left % NS_PER_MS);
 
@@ -236,7 +266,7 @@ static void settle_futex(const struct held *held, uint64_t nr)
 		call_interrupted(regs);
 	else if (op == FUTEX_WAIT_BITSET)
 		call_again(regs, SYS_futex);
-	else if (op == FUTEX_WAIT && held->thread->restart.armed)
+	else if (op == FUTEX_WAIT && held->thread->restart.armed && held->arguments_are_dead)
 		call_again_timed(held, SYS_futex, &regs->r10, 0);
 	else
 		call_interrupted(regs);
@@ -269,8 +299,10 @@ static void settle_sleep(const struct held *held, uint64_t nr)
 {
 	const struct ovm_rec_thread *thread = held->thread;
 	__u64 *request = sleep_request(held, &nr);
+	bool in_place = request && thread->restart_rmtp && *request == thread->restart_rmtp;
 
-	if (!held->delivery.interrupts && thread->restart.armed && request) {
+	if (!held->delivery.interrupts && thread->restart.armed && request &&
+	    (in_place || held->arguments_are_dead)) {
 		call_again_timed(held, nr, request, thread->restart_rmtp);
 		return;
 	}
@@ -287,7 +319,8 @@ static void settle_cpu_sleep(const struct held *held, uint64_t nr)
 
 	if (nr == SYS_restart_syscall)
 		nr = SYS_clock_nanosleep;
-	if (held->delivery.interrupts || nr != SYS_clock_nanosleep || !rest || regs->r10 != rest) {
+	if (held->delivery.interrupts || nr != SYS_clock_nanosleep || !rest || regs->r10 != rest ||
+	    (regs->dx != rest && !held->arguments_are_dead)) {
 		call_interrupted(regs);
 		return;
 	}
@@ -389,14 +422,15 @@ static void settle_result(const struct held *held, const char *restart_fn)
 }
 
 const char *ovm_settle_held(const struct ovm_rec_thread *thread,
-			    const struct ovm_settle_signals *signals,
+			    const struct ovm_settle_around *around,
 			    const struct ovm_settle_clock *clock, const char *restart_fn,
 			    struct ovm_settled *ret)
 {
 	const struct held held = {
 		.thread = thread,
 		.clock = clock,
-		.delivery = find_delivery(thread, signals),
+		.delivery = find_delivery(thread, around),
+		.arguments_are_dead = around && arguments_are_dead(around->code),
 		.ret = ret,
 	};
 

@@ -107,7 +107,7 @@ static struct ovm_settle_cpu settle_cpu(const struct ovm_vcpu *vcpu)
 struct around {
 	const struct ovm_vcpus *vcpus; /* NULL: not read */
 	const struct ovm_settle_clock *clock;
-	const struct ovm_settle_signals *signals; /* NULL: only the reason is asked for */
+	const struct ovm_settle_around *held; /* NULL: only the reason is asked for */
 };
 
 static const char *settle_paused(struct ovm *ovm, const struct around *around,
@@ -136,7 +136,7 @@ static struct ovm_error *settle(struct ovm *ovm, const struct around *around,
 	if (thread->restart_fn)
 		restart_fn = ovm_kernel_symbol_at(ovm->kernel, thread->restart_fn, &offset);
 	if (ovm_settle_is_held(thread))
-		why = ovm_settle_held(thread, around->signals, around->clock, restart_fn, ret);
+		why = ovm_settle_held(thread, around->held, around->clock, restart_fn, ret);
 	else
 		why = settle_paused(ovm, around, thread, restart_fn, ret);
 	return why ? not_now(thread, why) : NULL;
@@ -231,6 +231,18 @@ out:
 	return ovm_error_prepend(err, "thread %d: rseq area", thread->tid);
 }
 
+/* What a thread does next, if it can be read. */
+static void read_code(struct ovm *ovm, const struct ovm_state *state,
+		      const struct ovm_rec_thread *thread, uint8_t *code, size_t len)
+{
+	struct ovm_error *err =
+		ovm_kernel_read_user(ovm->kernel, state->pgd, thread->regs.ip, code, len);
+
+	if (err)
+		memset(code, 0, len);
+	ovm_error_free(err);
+}
+
 /* Extended state of a thread in the standard form, from the vCPU or from the kernel's buffer. */
 static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *state,
 				    const struct ovm_rec_thread *thread,
@@ -260,11 +272,16 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 					       state->clock.realtime};
 	struct ovm_image_thread *image = &state->threads[i];
 	uint8_t *xsave = state->xsave + i * SAVED_XSAVE;
-	const struct ovm_settle_signals signals = {state->process->shared_pending,
-						   state->process->sigactions};
-	const struct around around = {state->vcpus, &clock, &signals};
+	struct ovm_settle_around held = {
+		.shared = state->process->shared_pending,
+		.actions = state->process->sigactions,
+	};
+	const struct around around = {state->vcpus, &clock, &held};
 	struct ovm_settle_rseq rseq;
 	struct ovm_settled settled;
+
+	read_code(ovm, state, thread, held.code, sizeof(held.code));
+
 	struct ovm_error *err = settle(ovm, &around, thread, &settled);
 
 	if (!err)

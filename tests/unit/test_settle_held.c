@@ -57,15 +57,22 @@ static struct ovm_rec_thread restarted(uint64_t nr)
 static struct ovm_rec_sigaction actions[OVM_REC_NR_SIGNALS];
 static struct ovm_rec_signal shared[2];
 
-static struct ovm_settle_signals signals(void)
+/* What comes after the call: ret, unless a test says otherwise. */
+static uint8_t code[8];
+
+static struct ovm_settle_around around_it(void)
 {
-	return (struct ovm_settle_signals){shared[0].signo ? shared : NULL, actions};
+	struct ovm_settle_around around = {shared[0].signo ? shared : NULL, actions};
+
+	memcpy(around.code, code, sizeof(code));
+	return around;
 }
 
 static void no_signals(void)
 {
 	memset(actions, 0, sizeof(actions));
 	memset(shared, 0, sizeof(shared));
+	code[0] = 0xc3;
 }
 
 static void handle(int signo, uint64_t flags)
@@ -75,7 +82,7 @@ static void handle(int signo, uint64_t flags)
 
 static struct ovm_settled settle(const struct ovm_rec_thread *thread, const char *restart_fn)
 {
-	const struct ovm_settle_signals around = signals();
+	const struct ovm_settle_around around = around_it();
 	struct ovm_settled settled;
 	const char *why = ovm_settle_held(thread, &around, &now, restart_fn, &settled);
 
@@ -533,4 +540,61 @@ OVM_TEST(settle_held, restart_blocks_that_are_not_known)
 	thread.regs.si = FUTEX_WAIT;
 	thread.regs.orig_ax = SYS_futex;
 	assert_returned(&thread, "futex_wait_restart", -EINTR);
+}
+
+OVM_TEST(settle_held, arguments_that_may_be_needed_are_kept)
+{
+	struct ovm_rec_thread thread = restarted(SYS_nanosleep);
+	struct ovm_settled settled;
+
+	no_signals();
+	memcpy(code, "\x83\x3d\x00\x00\x00\x00\x00\x74", sizeof(code)); /* cmpl $0,stop; je */
+	thread.regs.di = 0x6000;
+	assert_returned(&thread, "hrtimer_nanosleep_restart", -EINTR);
+	/* The rest is told. */
+	thread.regs.si = thread.restart_rmtp = 0x7000;
+	settled = settle(&thread, "hrtimer_nanosleep_restart");
+	assert_regs(&settled.regs, (uint64_t)-EINTR, IP);
+	assert_patched(&settled.patch, 0x7000, 2, S / 2);
+	ASSERT_FALSE(settled.patch.needed);
+	/* Nothing changes but what the kernel changes, too. */
+	thread.regs.di = 0x7000;
+	settled = settle(&thread, "hrtimer_nanosleep_restart");
+	assert_timed(&settled, SYS_nanosleep, 0x7000);
+	thread.regs.si = FUTEX_WAIT;
+	thread.regs.orig_ax = SYS_futex;
+	assert_returned(&thread, "futex_wait_restart", -EINTR);
+	thread.regs.orig_ax = SYS_poll;
+	assert_returned(&thread, "do_restart_poll", -EINTR);
+	thread.restart.armed = 0;
+	assert_again(&thread, "do_restart_poll", SYS_poll);
+}
+
+OVM_TEST(settle_held, functions_of_libraries_are_known)
+{
+	static const char *const after[] = {
+		"\xc3",			    /* ret */
+		"\x48\x3d\x01\xf0\xff\xff", /* cmp $-4095,%rax */
+		"\x3d\x01\xf0\xff\xff",	    /* cmp $-4095,%eax */
+		"\x48\x85\xc0",
+		"\x85\xc0",	/* test */
+		"\xf7\xd8",	/* neg %eax */
+		"\x44\x89\xc7", /* mov %r8d,%edi */
+		"\x48\x89\xc7",
+		"\x89\x44\x24\x28", /* mov %rax,%rdi; mov %eax,40(%rsp) */
+	};
+	static const char *const others[] = {"\x89\xf8", "\x48\x89\x3c\x24", "\x90", ""};
+	struct ovm_rec_thread thread = restarted(SYS_nanosleep);
+
+	for (size_t i = 0; i < sizeof(after) / sizeof(*after); i++) {
+		no_signals();
+		memset(code, 0, sizeof(code));
+		memcpy(code, after[i], strlen(after[i]));
+		assert_again(&thread, "hrtimer_nanosleep_restart", SYS_nanosleep);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		memset(code, 0, sizeof(code));
+		memcpy(code, others[i], strlen(others[i]));
+		assert_returned(&thread, "hrtimer_nanosleep_restart", -EINTR);
+	}
 }
