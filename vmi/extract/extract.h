@@ -161,6 +161,11 @@ LLV_SHARED bool ovm_inode_is_hugetlb(const struct inode *inode);
 /** log2 of the number of small pages in a page of a hugetlbfs inode. */
 LLV_SHARED unsigned int ovm_huge_order(const struct inode *inode);
 
+/** A record for what a task or socket refers to by name and mount, without a struct file. */
+LLV_SHARED struct ovm_rec_file __host *ovm_path_record(struct ovm_files __host *files,
+						       const struct path *path,
+						       enum ovm_rec_file_kind kind);
+
 /* ---- pipe.c, eventfd.c, timerfd.c, holder.c -------------------------------------------------- */
 
 /** The pipe behind a file, NULL if there is none; to be called once for each file. */
@@ -180,6 +185,28 @@ LLV_SHARED spinlock_t *ovm_timerfd_lock(const struct file *file);
 LLV_SHARED bool ovm_timerfd_fires(const struct file *file);
 /** Find other processes that have pipes and eventfds of @leader open; when all files are known. */
 LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader);
+
+/* ---- socket.c, sk_queue.c, unix_socket.c --------------------------------------------------- */
+
+struct sock;
+struct sk_buff;
+struct sk_buff_head;
+
+/** The socket behind an inode; NULL for inodes of other kinds, names of sockets among them. */
+LLV_SHARED const struct sock *ovm_inode_sock(const struct inode *inode);
+/** The inode number of a socket; 0 when it is closed, or nobody has accepted it yet. */
+LLV_SHARED __u64 ovm_sock_ino(const struct sock *sk);
+LLV_SHARED struct ovm_rec_socket __host *ovm_socket(struct ovm_files __host *files,
+						    const struct sock *sk);
+/** What a packet holds, without the first @skip bytes. */
+LLV_SHARED struct ovm_rec_packet __host *ovm_packet(const struct sk_buff *skb, __u64 skip);
+/** The packet behind @skb, the @nr-th of @queue, or the first one for 0; NULL behind the last. */
+LLV_SHARED const struct sk_buff *ovm_next_packet(const struct sk_buff_head *queue,
+						 const struct sk_buff *skb, __u64 nr);
+LLV_SHARED void ovm_unix_socket(struct ovm_files __host *files, const struct sock *sk,
+				struct ovm_rec_socket __host *rec);
+/** Whether a Unix socket is being changed. */
+LLV_SHARED bool ovm_unix_socket_held(const struct sock *sk);
 
 /* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
 

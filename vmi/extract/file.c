@@ -168,17 +168,24 @@ static bool is_unlinked(const struct dentry *dentry)
 	return !dentry->d_hash.pprev && dentry != dentry->d_parent;
 }
 
-static void locate(struct ovm_files __host *files, const struct path *path,
-		   struct ovm_rec_file __host *rec)
+static void locate_by_path(struct ovm_files __host *files, const struct path *path,
+			   struct ovm_rec_file __host *rec)
 {
 	rec->mnt_id = ovm_mnt_id(path->mnt);
-	if (!has_path(rec->kind)) {
-		llv_string(&rec->path, path->dentry->d_name.name, OVM_EXTRACT_NAME_MAX);
-		return;
-	}
 	ovm_path(path->dentry, path->mnt, &rec->path, &rec->mnt_ns);
 	rec->reachable = rec->mnt_ns && rec->mnt_ns == files->mnt_ns;
 	rec->unlinked = is_unlinked(path->dentry) || rec->nlink == 0;
+}
+
+static void locate(struct ovm_files __host *files, const struct path *path,
+		   struct ovm_rec_file __host *rec)
+{
+	if (has_path(rec->kind)) {
+		locate_by_path(files, path, rec);
+		return;
+	}
+	rec->mnt_id = ovm_mnt_id(path->mnt);
+	llv_string(&rec->path, path->dentry->d_name.name, OVM_EXTRACT_NAME_MAX);
 }
 
 static void inode_facts(const struct inode *inode, struct ovm_rec_file __host *rec)
@@ -217,6 +224,14 @@ static void owner(const struct file *file, struct ovm_rec_file __host *rec)
 	rec->owner_signum = fown->signum;
 }
 
+static struct ovm_rec_socket __host *socket_of(struct ovm_files __host *files,
+					       const struct inode *inode)
+{
+	const struct sock *sk = ovm_inode_sock(inode);
+
+	return sk ? ovm_socket(files, sk) : NULL;
+}
+
 /* What only files of some kinds have. */
 static void special_facts(struct ovm_files __host *files, const struct file *file,
 			  struct ovm_rec_file __host *rec)
@@ -231,6 +246,9 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 		break;
 	case OVM_REC_FILE_TIMERFD:
 		rec->timerfd = ovm_timerfd(file);
+		break;
+	case OVM_REC_FILE_SOCKET:
+		rec->socket = socket_of(files, file->f_inode);
 		break;
 	default:
 		break;
@@ -325,16 +343,16 @@ LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *tab
 	}
 }
 
-/* A directory that a task refers to by name and mount, without a struct file. */
-static struct ovm_rec_file __host *directory(struct ovm_files __host *files,
-					     const struct path *path)
+LLV_SHARED struct ovm_rec_file __host *ovm_path_record(struct ovm_files __host *files,
+						       const struct path *path,
+						       enum ovm_rec_file_kind kind)
 {
 	struct ovm_rec_file __host *rec = llv_new(struct ovm_rec_file);
 
 	rec->file = OVM_IDENTITY(path->dentry);
 	inode_facts(path->dentry->d_inode, rec);
-	rec->kind = OVM_REC_FILE_DIRECTORY;
-	locate(files, path, rec);
+	rec->kind = kind;
+	locate_by_path(files, path, rec);
 	return rec;
 }
 
@@ -343,6 +361,6 @@ LLV_SHARED void ovm_fs(struct ovm_files __host *files, struct fs_struct *fs,
 {
 	rec->identity = OVM_IDENTITY(fs);
 	rec->umask = fs->umask;
-	rec->root = directory(files, &fs->root);
-	rec->cwd = directory(files, &fs->pwd);
+	rec->root = ovm_path_record(files, &fs->root, OVM_REC_FILE_DIRECTORY);
+	rec->cwd = ovm_path_record(files, &fs->pwd, OVM_REC_FILE_DIRECTORY);
 }

@@ -88,6 +88,14 @@ static void shmem_lock(struct file *file, struct locks __host *locks)
 		CHECK_SPIN(locks, "mapping->i_pages", &inode->i_mapping->i_pages.xa_lock);
 }
 
+static void socket_lock(const struct file *file, struct locks __host *locks)
+{
+	const struct sock *sk = ovm_inode_sock(file->f_inode);
+
+	if (sk && ovm_unix_socket_held(sk))
+		REPORT(locks, "unix_sock->lock", sk, 0, 0);
+}
+
 static void mm_locks(struct mm_struct *mm, struct locks __host *locks)
 {
 	struct vm_area_struct *vma;
@@ -131,6 +139,8 @@ static void file_locks(struct file *file, struct locks __host *locks)
 	shmem_lock(file, locks);
 	pipe_lock(file->f_inode, locks);
 	event_locks(file, locks);
+	if (type == S_IFSOCK)
+		socket_lock(file, locks);
 }
 
 static void files_locks(struct files_struct *files, struct locks __host *locks)

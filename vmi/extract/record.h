@@ -235,6 +235,90 @@ struct ovm_rec_namespaces {
 	__s64 time_monotonic_offset, time_boottime_offset;
 };
 
+/* ---- sockets ------------------------------------------------------------------------------- */
+
+/* A part of a message; those of one message follow each other. */
+struct ovm_rec_piece {
+	struct ovm_rec_piece __host *next;
+	struct ovm_rec_bytes bytes;
+};
+
+/* What waits in a socket's receive queue: a message; of streams, a part of what was written. */
+struct ovm_rec_packet {
+	struct ovm_rec_packet __host *next;
+	struct ovm_rec_piece __host *pieces;
+	__u64 len; /* bytes in all pieces */
+	/* Descriptors that come with it (SCM_RIGHTS). */
+	__u32 nr_fds;
+	/* Identity of the struct sock that sent it, and whether that one has a name. */
+	__u64 sender;
+	__u8 sender_named;
+};
+
+/* A connection that waits in a listening socket's queue to be accepted. */
+struct ovm_rec_connection {
+	struct ovm_rec_connection __host *next;
+	__u64 client;	  /* identity of the struct sock that connected */
+	__u64 client_ino; /* its inode number; 0: it is closed by now */
+	__u32 nr_packets; /* what it has sent already */
+};
+
+/* A time-out as setsockopt(2) has it; zero: none. */
+struct ovm_rec_sock_timeout {
+	__u64 sec, usec;
+};
+
+/* Options that sockets of all families have; numbers are those of getsockopt(2). */
+struct ovm_rec_sock_opts {
+	__u32 sndbuf, rcvbuf;
+	__s32 rcvlowat, peek_off;
+	__u32 priority, mark;
+	struct ovm_rec_sock_timeout snd_timeout, rcv_timeout;
+	__u8 reuseaddr, reuseport, dontroute, no_check, broadcast, keepalive, oobinline;
+	__u8 passcred, passsec, passpidfd;
+	__u8 linger;
+	__u32 linger_seconds;
+	/* Whether the kernel has SO_BUF_LOCK, and its value. */
+	__u8 has_buf_lock;
+	__u32 buf_lock;
+	__s32 bound_dev; /* number of a network device; 0: none */
+	/* A filter is attached; without instructions (8 bytes each, struct sock_filter), it is
+	 * not one of classic BPF. */
+	__u8 has_filter;
+	struct ovm_rec_bytes filter;
+};
+
+struct ovm_rec_file;
+
+/* What only Unix sockets have. */
+struct ovm_rec_unix {
+	/* sun_path as bind(2) got it: a path with its NUL; a NUL and an abstract name; or empty. */
+	struct ovm_rec_bytes name;
+	/* The socket's place in the file system; synthetic, NULL without a path. */
+	struct ovm_rec_file __host *bound;
+	/* The socket it is connected to: identity of its struct sock, 0: none; its inode number,
+	 * 0 when nobody has accepted it yet or it is closed; its name. */
+	__u64 peer, peer_ino;
+	struct ovm_rec_bytes peer_name;
+	struct ovm_rec_connection __host *connections;
+	__u8 has_oob; /* there is a byte sent with MSG_OOB */
+};
+
+struct ovm_rec_socket {
+	__u64 sk;  /* identity of the struct sock */
+	__u64 net; /* identity of its network namespace */
+	__u16 family, type, protocol;
+	__u8 state;    /* TCP_*, also for other families */
+	__u8 shutdown; /* 1: of receiving, 2: of sending */
+	__s32 err;     /* a pending error, which the next call would return */
+	__u32 max_backlog;
+	__u32 unread; /* bytes of memory in the queues of others that it has sent to */
+	struct ovm_rec_sock_opts opts;
+	/* Content of the receive queue, for those families that are read. */
+	struct ovm_rec_packet __host *packets;
+	struct ovm_rec_unix __host *unix_socket; /* AF_UNIX only */
+};
+
 /* ---- files --------------------------------------------------------------------------------- */
 
 enum ovm_rec_file_kind {
@@ -251,8 +335,9 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_HUGETLB_ANON,
 	OVM_REC_FILE_PIPE,
 	OVM_REC_FILE_FIFO,
-	/* Those that this tool does not save (yet). */
+	/* Of sockets, only some families are saved. */
 	OVM_REC_FILE_SOCKET,
+	/* Those that this tool does not save (yet). */
 	OVM_REC_FILE_TTY,
 	OVM_REC_FILE_CHRDEV,
 	OVM_REC_FILE_BLKDEV,
@@ -364,6 +449,8 @@ struct ovm_rec_file {
 	struct ovm_rec_pipe __host *pipe;
 	struct ovm_rec_eventfd __host *eventfd;
 	struct ovm_rec_timerfd __host *timerfd;
+	/* Of sockets, unless opened by name (O_PATH). */
+	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the process that lead to it. */
 	__u64 nr_fds;
 	/* Of pipes, FIFOs and eventfds: references by descriptors (of all processes) and by system
