@@ -5,6 +5,7 @@
 
 #include "image.h"
 #include "report.h"
+#include "socket_table.h"
 
 /** As ovm_image_check(), without warnings. */
 struct ovm_error *ovm_image_refuse(const struct ovm_image_set *set);
@@ -13,6 +14,10 @@ void ovm_image_check_process(struct ovm_image_report *report, const struct ovm_i
 void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_timers(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p);
+/** Of a descriptor that leads to a socket; @table has those of the process. */
+void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
+			    const struct ovm_image_socket_table *table,
+			    const struct ovm_rec_fd *fd);
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p);
 
 /**

@@ -133,6 +133,7 @@ static const char *owner_problem(const struct ovm_image_report *report,
 		       : "sends signals to a process that is not saved (F_SETOWN)";
 }
 
+/* What only sockets have is looked at by itself. */
 static const char *kind_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
 {
 	const char *problem;
@@ -157,6 +158,8 @@ static const char *kind_problem(const struct ovm_image_process *p, const struct 
 		return ovm_image_eventfd_problem(file);
 	case OVM_REC_FILE_TIMERFD:
 		return ovm_image_timerfd_problem(file);
+	case OVM_REC_FILE_SOCKET:
+		return NULL;
 	default:
 		return "is not saved by this version";
 	}
@@ -209,7 +212,7 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_image
 }
 
 static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
-		     const struct ovm_rec_fd *fd)
+		     const struct ovm_image_socket_table *sockets, const struct ovm_rec_fd *fd)
 {
 	const struct ovm_rec_file *file = fd->file;
 	char quoted[OVM_IMAGE_QUOTED_MAX], device[32] = "";
@@ -218,6 +221,8 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 		ovm_image_reason(report, "fd %d: has no file", fd->fd);
 		return;
 	}
+	if (file->kind == OVM_REC_FILE_SOCKET)
+		ovm_image_check_socket(report, p, sockets, fd);
 	if (file->kind == OVM_REC_FILE_CHRDEV || file->kind == OVM_REC_FILE_BLKDEV)
 		snprintf(device, sizeof(device), " %u:%u", file->rdev_major, file->rdev_minor);
 	const char *const problems[] = {
@@ -271,10 +276,25 @@ static void check_order(struct ovm_image_report *report, const struct ovm_rec_pr
 	}
 }
 
+static void check_fds(struct ovm_image_report *report, const struct ovm_image_process *p)
+{
+	const struct ovm_image_set alone = {.processes = p, .nr_processes = 1};
+	struct ovm_image_socket_table *sockets;
+	struct ovm_error *err = ovm_image_socket_table_create(&alone, &sockets);
+
+	if (err) {
+		ovm_error_free(err);
+		report->out_of_memory = true;
+		return;
+	}
+	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
+		check_fd(report, p, sockets, fd);
+	ovm_image_socket_table_destroy(sockets);
+}
+
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
-	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
-		check_fd(report, p, fd);
+	check_fds(report, p);
 	check_order(report, p->rec);
 	check_directory(report, p->rec->fs.cwd, "working directory");
 	check_directory(report, p->rec->fs.root, "root directory");

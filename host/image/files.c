@@ -6,6 +6,7 @@
 
 #include "files.h"
 #include "pool.h"
+#include "socket_table.h"
 #include "vmi/cleanup.h"
 #include "write.h"
 
@@ -40,6 +41,8 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 		return FD_TYPES__EVENTFD;
 	case OVM_REC_FILE_TIMERFD:
 		return FD_TYPES__TIMERFD;
+	case OVM_REC_FILE_SOCKET:
+		return FD_TYPES__UNIXSK;
 	default:
 		return ovm_image_file_is_memory(file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
 	}
@@ -163,16 +166,41 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 	}
 }
 
+/* Behind all others, in an order of their own. */
+static struct ovm_error *put_sockets(struct ovm_image_file *image,
+				     const struct ovm_image_file_table *files,
+				     const struct ovm_image_socket_table *sockets)
+{
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < sockets->nr && !err; i++) {
+		const struct ovm_rec_file *file = sockets->order[i]->file;
+		struct ovm_image_file_parts parts = {
+			.id = ovm_image_file_id(files, file, OVM_IMAGE_FILE_DESCRIPTOR),
+			.flags = open_flags(file),
+			.fown = FOWN_ENTRY__INIT,
+		};
+
+		fill_owner(&parts.fown, file);
+		err = ovm_image_put_unix_socket(image, &parts, sockets->order[i]);
+	}
+	return err;
+}
+
 struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
-					const struct ovm_image_file_table *files, int dir_fd)
+					const struct ovm_image_file_table *files,
+					const struct ovm_image_socket_table *sockets, int dir_fd)
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
 	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_FILES, 0, &image);
 
 	for (size_t i = 0; i < files->nr && !err; i++)
-		err = files->by_id[i]->use == OVM_IMAGE_FILE_DESCRIPTOR
-			      ? put_descriptor(image, set, files, files->by_id[i])
-			      : put_path(image, files, files->by_id[i]);
+		if (files->by_id[i]->use == OVM_IMAGE_FILE_PATH)
+			err = put_path(image, files, files->by_id[i]);
+		else if (!ovm_image_file_is_unix_socket(files->by_id[i]->file))
+			err = put_descriptor(image, set, files, files->by_id[i]);
+	if (!err)
+		err = put_sockets(image, files, sockets);
 	if (err)
 		return err;
 	return ovm_image_file_finish(ovm_take_pointer(image));

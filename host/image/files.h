@@ -7,6 +7,7 @@
 #include "file_table.h"
 #include "image.h"
 #include "proto/files.pb-c.h"
+#include "socket_table.h"
 
 enum {
 	/** The kernel's values (asm-generic/fcntl.h); libc has 0 for some. */
@@ -36,6 +37,10 @@ struct ovm_error *ovm_image_put_timerfd(struct ovm_image_file *image,
 					struct ovm_image_file_parts *parts,
 					const struct ovm_rec_timerfd *timerfd,
 					const struct ovm_image_set *set);
+
+struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
+					    struct ovm_image_file_parts *parts,
+					    const struct ovm_image_socket *socket);
 
 /*
  * Why a file of each kind can't be represented: a phrase such as "is a semaphore", or NULL.

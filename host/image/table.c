@@ -32,6 +32,7 @@ static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
 	[OVM_IMAGE_PAGEMAP] = NUMBERED("pagemap-", 0x56084025),
 	[OVM_IMAGE_PAGEMAP_SHMEM] = NUMBERED("pagemap-shmem-", 0x56084025),
 	[OVM_IMAGE_SECCOMP] = PLAIN("seccomp", 0x64413049),
+	[OVM_IMAGE_SK_QUEUES] = PLAIN("sk-queues", 0x56264026),
 	[OVM_IMAGE_TIMENS] = NUMBERED("timens-", 0x43114433),
 	[OVM_IMAGE_STATS] = {"stats-dump", "", 0x57093306, OVM_IMAGE_HEAD_SERVICE, 0},
 };

@@ -21,10 +21,24 @@ static struct ovm_error *write_process(const struct ovm_image_job *job)
 	return err;
 }
 
+static struct ovm_error *write_files(const struct ovm_image_set *set,
+				     const struct ovm_image_file_table *files, int dir_fd)
+{
+	struct ovm_image_socket_table *sockets;
+	struct ovm_error *err = ovm_image_socket_table_create(set, &sockets);
+
+	if (!err)
+		err = ovm_image_write_files(set, files, sockets, dir_fd);
+	if (!err)
+		err = ovm_image_write_sk_queues(files, sockets, dir_fd);
+	ovm_image_socket_table_destroy(sockets);
+	return err;
+}
+
 static struct ovm_error *write_shared(const struct ovm_image_set *set,
 				      const struct ovm_image_file_table *files, int dir_fd)
 {
-	struct ovm_error *err = ovm_image_write_files(set, files, dir_fd);
+	struct ovm_error *err = write_files(set, files, dir_fd);
 
 	if (!err)
 		err = ovm_image_write_pipes(files, dir_fd);

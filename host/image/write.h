@@ -5,6 +5,7 @@
 
 #include "file_table.h"
 #include "image.h"
+#include "socket_table.h"
 
 /** One process of a set, and where its images go. */
 struct ovm_image_job {
@@ -20,7 +21,12 @@ struct ovm_error *ovm_image_write_seccomp(int dir_fd);
 struct ovm_error *ovm_image_write_timens(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_pstree(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
-					const struct ovm_image_file_table *files, int dir_fd);
+					const struct ovm_image_file_table *files,
+					const struct ovm_image_socket_table *sockets, int dir_fd);
+/** sk-queues.img; nothing if all queues are empty. */
+struct ovm_error *ovm_image_write_sk_queues(const struct ovm_image_file_table *files,
+					    const struct ovm_image_socket_table *sockets,
+					    int dir_fd);
 /** memfd.img; nothing if there is no such memory. */
 struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd);
 /** pipes-data.img and fifo-data.img, as far as there is something for them. */
