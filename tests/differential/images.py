@@ -5,12 +5,15 @@ What may differ between two right dumps of the same state is taken out here only
 without a meaning: ids of files, of shared memory, of kernel objects, numbers of page files. All else
 is left for the list of allowed differences. Decoding is pycriu's, the module behind crit."""
 
+import base64
 import hashlib
 import pathlib
 
 import pycriu
 
 PAGE = 4096
+# Socket types without boundaries: by number, or as pycriu names it.
+STREAM = (1, "STREAM")
 # Bits of vma_entry.status.
 STACK, VSYSCALL, VDSO, HEAP = 1 << 1, 1 << 2, 1 << 3, 1 << 5
 FILE_PRIVATE, FILE_SHARED, ANON_SHARED, VVAR = 1 << 6, 1 << 7, 1 << 8, 1 << 12
@@ -72,12 +75,13 @@ class Process:
         self._memory(pid)
         self._directories(pid)
         self._files()
+        self._queues()
         for tid in roots["threads"]:
             self.view[f"core-{'leader' if tid == pid else tid}"] = self._one(f"core-{tid}.img")
         self._pages(f"pagemap-{pid}.img", "pages", self._kind)
         known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
                  f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img",
-                 "pipes-data.img", "fifo-data.img"}
+                 "pipes-data.img", "fifo-data.img", "sk-queues.img"}
         for name in self.raw:
             if name in known or name.startswith("core-"):
                 continue
@@ -98,6 +102,7 @@ class Process:
     def _ids(self, inventory, ids):
         """Ids have a meaning only as being the same as the root's, or not."""
         root = inventory.pop("root_ids")
+        self.net_ns = root.get("net_ns_id")
         self.view["inventory"] = inventory
         self.view["ids"] = {name: "as root" if value == root.get(name) else "own"
                             for name, value in ids.items()}
@@ -133,7 +138,23 @@ class Process:
         for name, letter in ("left", "v"), ("interval", "i"):
             timer[name] = timer.pop(f"{letter}sec") * 10**9 + timer.pop(f"{letter}nsec")
 
+    def _queues(self):
+        """What waits in each socket: messages; of streams, bytes, however they are divided."""
+        queues = {}
+        for entry in self.raw.get("sk-queues.img", []):
+            data = base64.decodebytes(entry.get("extra", "").encode())
+            if len(data) != entry["length"]:
+                raise ImageError(f"{self.directory}: sk-queues.img ends within a message")
+            queues.setdefault(entry["id_for"], []).append(data)
+        for number, messages in queues.items():
+            if number in self.streams:
+                messages = [b"".join(messages)]
+            self.view[f"queue-{self.files.known[number]}"] = {
+                i: f"{len(data)} bytes {hashlib.blake2b(data, digest_size=8).hexdigest()}"
+                for i, data in enumerate(messages)}
+
     def _files(self):
+        self.streams = set()
         inodes = {e["inode_id"]: e for e in self.raw.get("memfd.img", [])}
         paths = {e["id"]: e["reg"] for e in self.raw["files.img"] if "reg" in e}
         by_id = dict(sorted(((e["id"], e) for e in self.raw["files.img"]),
@@ -159,6 +180,10 @@ class Process:
                 by_id.pop(path, None)
             elif kind == "tfd":
                 self._timer(entry[kind])
+            elif kind == "usk":
+                self.streams |= {number} if entry[kind]["type"] in STREAM else set()
+                ns = entry[kind].get("ns_id")
+                entry[kind]["ns_id"] = "as root" if ns == self.net_ns else "own"
             self.view[f"file-{canonical}"] = entry
         for number in by_id.keys() - self.directories:
             self.view[f"file-unused-{number}"] = by_id[number]

