@@ -128,7 +128,7 @@ static void check_freezer(struct check *check)
 	struct ovm_error *err = ovm_make_freezer(check->ovm, 0, &freezer);
 
 	if (!report_error(check, "freezing, killing",
-			  "mend what the message names; " READ_ONLY_REMEDY, err))
+			  "unless that can be mended: " READ_ONLY_REMEDY, err))
 		return;
 	ovm_freezer_destroy(freezer);
 	report(check, "freezing, killing", true, NULL,

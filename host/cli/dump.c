@@ -10,23 +10,28 @@
 #include "cli.h"
 
 static const char usage[] =
-	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR -R [OPTIONS]\n"
+	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR [-R|-s] [OPTIONS]\n"
 	"\n"
 	"Write CRIU images of a process of the guest, to be resumed by 'criu restore' in\n"
-	"another VM. The VM is paused while the state is taken and runs on afterwards,\n"
-	"whatever happens to this command.\n"
+	"another VM. The process is frozen, its memory is copied while the VM runs, and the\n"
+	"VM is paused for a moment to take the rest. When the images are complete, the\n"
+	"process is killed, unless it is to be left. If the dump fails or is interrupted,\n"
+	"the process runs on and there are no images.\n"
 	"\n"
 	"  --qmp SOCK             QMP socket of the VM\n"
 	"  -t, --tree PID         process to dump (pid in the guest's initial pid namespace)\n"
 	"  -D, --images-dir DIR   directory for the images: a new or an empty one; it appears\n"
 	"                         when they are complete\n"
 	"  -R, --leave-running    leave the process running\n"
-	"  -s, --leave-stopped    leave the process stopped (not available yet)\n"
+	"  -s, --leave-stopped    leave the process frozen, for 'ovm-gpu thaw' or 'kill'\n"
+	"  --read-only            write nothing into the guest: the VM is paused while all is\n"
+	"                         copied, and the process can't be killed or stopped (needs -R)\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --timeout SECONDS      wait at most so long for a consistent state (default: 5)\n"
 	"  --json                 figures of the dump as JSON\n"
-	"  -v, --verbose          say what is being done; twice: in detail\n"
+	"  -v, --verbose          say what is being done, each write of guest memory too;\n"
+	"                         twice: in detail\n"
 	"\n"
 	"Exit status: 0 done, 2 usage, 3 guest out of reach, 4 guest kernel not understood,\n"
 	"5 not dumpable, 6 no consistent state in time, 7 output failed, 130 interrupted.\n";
@@ -67,6 +72,13 @@ static void clear_bar(const struct bar *bar)
 		fputs("\r\033[K", stderr);
 }
 
+/* What the process is after the dump. */
+static const char *const outcomes[] = {
+	[OVM_LEAVE_KILLED] = "killed",
+	[OVM_LEAVE_RUNNING] = "running",
+	[OVM_LEAVE_STOPPED] = "frozen",
+};
+
 static struct json_object *result_json(const struct ovm_dump_options *options,
 				       const struct ovm_dump_result *result)
 {
@@ -81,10 +93,16 @@ static struct json_object *result_json(const struct ovm_dump_options *options,
 		{"pages_written", result->pages_written},
 		{"shmem_pages_written", result->shmem_pages_written},
 		{"bytes_written", result->bytes_written},
+		{"pages_recopied", result->pages_recopied},
+		{"pages_paused", result->pages_paused},
+		{"shmem_pages_paused", result->shmem_pages_paused},
+		{"rounds", result->rounds},
 		{"attempts", result->attempts},
 		{"wait_us", result->wait_us},
 		{"paused_us", result->paused_us},
 		{"paused_total_us", result->paused_total_us},
+		{"freeze_us", result->freeze_us},
+		{"frozen_us", result->frozen_us},
 		{"extract_us", result->extract_us},
 		{"walk_us", result->walk_us},
 		{"copy_us", result->copy_us},
@@ -94,7 +112,9 @@ static struct json_object *result_json(const struct ovm_dump_options *options,
 
 	json_object_object_add(o, "pid", json_object_new_int(options->pid));
 	json_object_object_add(o, "directory", json_object_new_string(options->directory));
+	json_object_object_add(o, "process", json_object_new_string(outcomes[options->leave]));
 	json_object_object_add(o, "backend", json_object_new_string(result->backend));
+	json_object_object_add(o, "method", json_object_new_string(result->method));
 	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		json_object_object_add(o, figures[i].name,
 				       json_object_new_uint64(figures[i].value));
@@ -106,11 +126,14 @@ static int report(const struct cli_common *common, const struct ovm_dump_options
 {
 	if (common->json)
 		return cli_print_json(common, result_json(options, result));
-	printf("%s: pid %d, %u thread%s, %lu pages (%.1f MiB), VM paused for %.1f ms\n",
+	printf("%s: pid %d, %u thread%s, %lu pages (%.1f MiB), VM paused for %.1f ms, ",
 	       options->directory, options->pid, result->nr_threads,
 	       result->nr_threads == 1 ? "" : "s",
 	       (unsigned long)(result->pages_written + result->shmem_pages_written),
 	       (double)result->bytes_written / (1 << 20), (double)result->paused_us / 1000);
+	if (result->frozen_us)
+		printf("frozen for %.1f ms, ", (double)result->frozen_us / 1000);
+	printf("now %s\n", outcomes[options->leave]);
 	return cli_flush(common);
 }
 
@@ -215,10 +238,13 @@ int cli_dump(int argc, char **argv)
 		return cli_usage_error(&common, "unexpected argument '%s'", argv[optind]);
 	if (!common.qmp)
 		return cli_usage_error(&common, "which VM? Name its QMP socket with --qmp");
-	options.read_only = common.read_only;
 	if (!options.pid)
 		return cli_usage_error(&common, "which process? Name its pid with -t");
 	if (!options.directory)
 		return cli_usage_error(&common, "where to? Name a directory with -D");
+	if (common.read_only && options.leave != OVM_LEAVE_RUNNING)
+		return cli_usage_error(&common, "with --read-only, the process can't be killed or "
+						"stopped: add -R (--leave-running)");
+	options.read_only = common.read_only;
 	return dump(&common, &options);
 }

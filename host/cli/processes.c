@@ -93,12 +93,14 @@ static void print_result(const struct cli_processes *what,
 		printf("cgroup %s: ", options->cgroup);
 	else
 		printf("pid %d: ", options->pid);
-	printf("%s; %u process%s, %u thread%s, %.1f ms, ",
+	printf("%s; %u process%s, %u thread%s, %.1f ms",
 	       !result->nr_writes && what->nothing ? what->nothing : what->done,
 	       result->nr_processes, result->nr_processes == 1 ? "" : "es", result->nr_threads,
 	       result->nr_threads == 1 ? "" : "s", (double)result->total_us / 1000);
-	printf("VM paused %u time%s for %.1f ms at most\n", result->nr_pauses,
-	       result->nr_pauses == 1 ? "" : "s", (double)result->paused_us_max / 1000);
+	if (result->nr_pauses)
+		printf(", VM paused %u time%s for %.1f ms at most", result->nr_pauses,
+		       result->nr_pauses == 1 ? "" : "s", (double)result->paused_us_max / 1000);
+	putchar('\n');
 }
 
 static int run(const struct cli_processes *what, const struct cli_common *common,

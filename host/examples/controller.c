@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A small migration controller: attaches to a VM, dumps a process, shows how
- * it goes on, and gives up when it takes longer than it may.
+ * A small migration controller: freezes a process of a VM and dumps it, hands
+ * the images over, and kills the process when they were taken; when they were
+ * not, it lets the process go on.  So it runs in one place at a time, and goes
+ * on in one of them.
  *
  *	cc controller.c $(pkg-config --cflags --libs libovm-gpu)
- *	./a.out vm.qmp 1234 images 10
+ *	./a.out vm.qmp 1234 images 10 'scp -qr "$0" other: && ssh other criu restore -d -D images'
+ *
+ * The command finds the directory of the images in $0; it is run while the
+ * process is frozen.  The dump is given up when it takes longer than it may.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <ovm-gpu/ovm-gpu.h>
@@ -32,9 +38,8 @@ static void *cancel_when_late(void *arg)
 static int show_progress(void *arg, const struct ovm_progress *progress)
 {
 	static const char *const phases[] = {
-		[OVM_PHASE_WAIT] = "wait",
-		[OVM_PHASE_EXTRACT] = "extract",
-		[OVM_PHASE_PAGES] = "pages",
+		[OVM_PHASE_FREEZE] = "freeze",	 [OVM_PHASE_WAIT] = "wait",
+		[OVM_PHASE_EXTRACT] = "extract", [OVM_PHASE_PAGES] = "pages",
 		[OVM_PHASE_WRITE] = "write",
 	};
 
@@ -43,14 +48,14 @@ static int show_progress(void *arg, const struct ovm_progress *progress)
 	return 0;
 }
 
-static struct ovm_error *migrate_out(struct ovm *ovm, int pid, const char *directory,
-				     unsigned int seconds)
+/* Dump, and leave the process frozen; when that fails, it runs on, and there are no images. */
+static struct ovm_error *dump(struct ovm *ovm, int pid, const char *directory, unsigned int seconds)
 {
 	struct ovm_dump_options options = {
 		.size = sizeof(options),
 		.pid = pid,
 		.directory = directory,
-		.leave = OVM_LEAVE_RUNNING,
+		.leave = OVM_LEAVE_STOPPED,
 		.progress = show_progress,
 	};
 	struct ovm_dump_result result = {.size = sizeof(result)};
@@ -64,27 +69,62 @@ static struct ovm_error *migrate_out(struct ovm *ovm, int pid, const char *direc
 	pthread_cancel(thread);
 	pthread_join(thread, NULL);
 	if (!err)
-		printf("%llu bytes, paused for %llu us\n", (unsigned long long)result.bytes_written,
+		printf("%llu bytes, VM paused for %llu us\n",
+		       (unsigned long long)result.bytes_written,
 		       (unsigned long long)result.paused_us);
+	return err;
+}
+
+/* Whether the other side has taken the images. */
+static bool hand_over(const char *command, const char *directory)
+{
+	fflush(stdout);
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		execl("/bin/sh", "sh", "-c", command, directory, NULL);
+		_exit(127);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && !status;
+}
+
+/* The process is frozen, and has to go on either there or here. */
+static struct ovm_error *settle(struct ovm *ovm, int pid, bool taken)
+{
+	struct ovm_processes_options options = {.size = sizeof(options), .pid = pid};
+	struct ovm_processes_result result = {.size = sizeof(result)};
+	struct ovm_error *err = taken ? ovm_processes_kill(ovm, &options, &result)
+				      : ovm_processes_thaw(ovm, &options, &result);
+
+	if (!err)
+		printf("%s %u threads in %llu us\n", taken ? "killed" : "thawed", result.nr_threads,
+		       (unsigned long long)result.total_us);
 	return err;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: %s QMP PID DIRECTORY SECONDS\n", argv[0]);
+	if (argc != 6) {
+		fprintf(stderr, "usage: %s QMP PID DIRECTORY SECONDS COMMAND\n", argv[0]);
 		return 2;
 	}
 
 	struct ovm_attach_options options = {.size = sizeof(options), .qmp_path = argv[1]};
+	int pid = atoi(argv[2]);
+	bool taken = false;
 	struct ovm *ovm;
 	struct ovm_error *err = ovm_attach(&options, &ovm);
 
 	if (!err)
-		err = migrate_out(ovm, atoi(argv[2]), argv[3], (unsigned int)atoi(argv[4]));
+		err = dump(ovm, pid, argv[3], (unsigned int)atoi(argv[4]));
+	if (!err) {
+		taken = hand_over(argv[5], argv[3]);
+		err = settle(ovm, pid, taken);
+	}
 	ovm_detach(ovm);
 	if (!err)
-		return 0;
+		return taken ? 0 : 1;
 	fprintf(stderr, "%s\n", err->message);
 	ovm_error_free(err);
 	return 1;
