@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "host/settle.h"
+#include "host/state.h"
 #include "test.h"
 
 #define S UINT64_C(1000000000)
@@ -597,4 +598,31 @@ OVM_TEST(settle_held, functions_of_libraries_are_known)
 		memcpy(code, others[i], strlen(others[i]));
 		assert_returned(&thread, "hrtimer_nanosleep_restart", -EINTR);
 	}
+}
+
+/* Saved memory that ends at an address. */
+static struct ovm_error *write_below(void *arg, uint64_t address, const void *bytes, size_t len,
+				     bool *done)
+{
+	*done = address + len <= *(const uint64_t *)arg;
+	return NULL;
+}
+
+OVM_TEST(settle_held, what_is_not_saved_is_not_counted_on)
+{
+	struct ovm_rec_thread rec = {.tid = 1};
+	struct ovm_image_thread threads[3] = {{.rec = &rec}, {.rec = &rec}, {.rec = &rec}};
+	struct ovm_settle_patch patches[3] = {
+		{.address = 0x1000, .len = 16, .needed = true, .otherwise = {.ax = 1}},
+		{.address = 0x2000, .len = 16, .needed = true, .otherwise = {.ax = 2}},
+		{.address = 0x2000, .len = 16, .otherwise = {.ax = 3}},
+	};
+	struct ovm_state state = {.threads = threads, .patches = patches, .nr_threads = 3};
+	struct ovm ovm = {0};
+	uint64_t end = 0x2000;
+
+	ASSERT_OK(ovm_state_apply_patches(&ovm, &state, write_below, &end));
+	ASSERT_EQ_U64(threads[0].regs.ax, 0);
+	ASSERT_EQ_U64(threads[1].regs.ax, 2);
+	ASSERT_EQ_U64(threads[2].regs.ax, 0);
 }
