@@ -31,6 +31,7 @@ class Workload:
     needs: list = dataclasses.field(default_factory=list)
     timed: bool = False
     busy: bool = False
+    frozen: bool = False
     not_criu: str = ""
     dynamic: bool = False
     first_pid: int = 0
@@ -57,7 +58,7 @@ def _parse(path, index):
         if expect.startswith("refused") else []
     criu = notes.get("criu", "")
     return Workload(path.stem, notes["property"], refused, notes.get("needs", "").split(),
-                    "timed" in notes, "busy" in notes,
+                    "timed" in notes, "busy" in notes, "frozen" in notes,
                     criu[2:].strip() if criu.startswith("no") else "", "dynamic" in notes,
                     FIRST_PID + PIDS_EACH * index)
 
