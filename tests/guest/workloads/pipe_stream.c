@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * @property: of a long write into a full pipe, which is slowly read, nothing is lost or doubled
- * @busy
+ * @timed
  */
 #include "workload.h"
 
