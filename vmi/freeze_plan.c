@@ -213,7 +213,8 @@ static enum step kill_step(const struct ovm_freeze_plan *plan, const struct view
 {
 	if (v->exiting)
 		return STEP_WAIT;
-	if (v->pending & SIGKILL_BIT && !(v->jobctl & TRAP_FREEZE) && !is_stopped(v))
+	if (v->pending & SIGKILL_BIT && is_signalled(plan, v) && !(v->jobctl & TRAP_FREEZE) &&
+	    !is_stopped(v))
 		return wake_again(plan, v, true);
 	if (v->siglock_held || v->jobctl & PTRACE_FROZEN || (is_stopped(v) && v->pi_lock_held))
 		return STEP_BLOCKED;
@@ -445,6 +446,9 @@ bool ovm_freeze_plan_inherit(void *arg, int ipi_fd)
 
 	if (plan->bequest == OVM_FREEZE_NOTHING)
 		return true;
+	if (!plan->inherited)
+		ovm_remote_calls_inherit(&plan->calls);
+	plan->inherited = true;
 	plan->ipi_fd = ipi_fd;
 	ovm_freeze_plan_apply(plan, plan->bequest, inherited_write, NULL, &tally);
 	return !tally.failed && tally.nr_done == plan->nr;

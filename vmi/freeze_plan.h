@@ -57,6 +57,8 @@ struct ovm_freeze_members {
 struct ovm_freeze_plan {
 	/* What a guardian is to do: thaw, go on killing, or nothing. */
 	enum ovm_freeze_action bequest;
+	/* It has had its first turn. */
+	bool inherited;
 	/* Connection with QEMU's gdb stub. */
 	int ipi_fd;
 	uint64_t sigpending;

@@ -161,12 +161,15 @@ struct ovm_remote_call_cpu *ovm_remote_calls_cpu(struct ovm_remote_calls *calls,
 	return other;
 }
 
-static const struct ovm_object *free_slot(const struct ovm_remote_calls *calls,
-					  const struct ovm_remote_call_cpu *cpu)
+static const struct ovm_object *take_slot(const struct ovm_remote_calls *calls,
+					  struct ovm_remote_call_cpu *cpu)
 {
-	for (uint32_t i = 0; i < cpu->nr_slots; i++)
-		if (is_free(calls, &cpu->slots[i]))
-			return &cpu->slots[i];
+	for (uint32_t i = 0; i < cpu->nr_slots; i++) {
+		if (!is_free(calls, &cpu->slots[i]))
+			continue;
+		cpu->stale[i] = false;
+		return &cpu->slots[i];
+	}
 	return NULL;
 }
 
@@ -174,7 +177,7 @@ static const struct ovm_object *free_slot(const struct ovm_remote_calls *calls,
 bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
 		     uint64_t info, ovm_remote_call_write *write, void *arg)
 {
-	const struct ovm_object *slot = free_slot(calls, cpu);
+	const struct ovm_object *slot = take_slot(calls, cpu);
 	const struct {
 		const struct ovm_member *member;
 		uint64_t value;
@@ -198,11 +201,18 @@ bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_cal
 		     slot->address + calls->next.offset);
 }
 
+void ovm_remote_calls_inherit(struct ovm_remote_calls *calls)
+{
+	for (uint32_t i = 0; i < calls->nr_cpus; i++)
+		for (uint32_t j = 0; j < calls->cpus[i].nr_slots; j++)
+			calls->cpus[i].stale[j] = !is_free(calls, &calls->cpus[i].slots[j]);
+}
+
 bool ovm_remote_calls_pending(const struct ovm_remote_calls *calls)
 {
 	for (uint32_t i = 0; i < calls->nr_cpus; i++)
 		for (uint32_t j = 0; j < calls->cpus[i].nr_slots; j++)
-			if (!is_free(calls, &calls->cpus[i].slots[j]))
+			if (!calls->cpus[i].stale[j] && !is_free(calls, &calls->cpus[i].slots[j]))
 				return true;
 	return false;
 }

@@ -36,6 +36,8 @@ struct ovm_remote_call_cpu {
 	struct ovm_object queue;
 	struct ovm_object slots[OVM_REMOTE_CALL_SLOTS];
 	uint32_t nr_slots;
+	/** Entries of somebody who died before they were linked, perhaps: never waited for. */
+	bool stale[OVM_REMOTE_CALL_SLOTS];
 	/** Used by the caller: this CPU is to be interrupted. */
 	bool interrupt;
 };
@@ -73,7 +75,13 @@ struct ovm_remote_call_cpu *ovm_remote_calls_cpu(struct ovm_remote_calls *calls,
 bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
 		     uint64_t info, ovm_remote_call_write *write, void *arg);
 
-/** Whether some call has not been made yet; also while the guest runs. */
+/**
+ * Take over from a process that died, perhaps in front of the write that links an entry: nobody
+ * would ever make that call. Async-signal-safe.
+ */
+void ovm_remote_calls_inherit(struct ovm_remote_calls *calls);
+
+/** Whether some call has not been made yet; also while the guest runs. Async-signal-safe. */
 bool ovm_remote_calls_pending(const struct ovm_remote_calls *calls);
 
 #endif /* OVM_VMI_REMOTE_CALL_H */
