@@ -17,6 +17,8 @@ enum {
 	WORD_BYTES = 4,
 	WORD_BITS = 32,
 	BANNER_MAX = 512,
+	/* Larger than any structure that is written to. */
+	MAX_OBJECT_BYTES = 1 << 20,
 };
 
 struct ovm_writer {
@@ -118,8 +120,10 @@ struct ovm_error *ovm_writer_member(struct ovm_writer *writer, const char *type,
 {
 	struct ovm_btf_member found;
 	struct ovm_error *err = ovm_btf_find_member(writer->btf, type, name, &found);
-	uint64_t bytes, offset;
+	uint64_t bytes, offset, size;
 
+	if (!err)
+		err = ovm_btf_sizeof(writer->btf, type, &size);
 	if (err)
 		return err;
 	*ret = (struct ovm_member){.type = type, .name = name};
@@ -135,8 +139,9 @@ struct ovm_error *ovm_writer_member(struct ovm_writer *writer, const char *type,
 		offset = found.bit_offset / 8;
 		ret->mask = bytes < 8 ? (1ULL << bytes * 8) - 1 : UINT64_MAX;
 	}
+	/* Types are the guest's word: what is located is @size bytes, and no more. */
 	if ((bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) || offset % bytes ||
-	    offset > UINT32_MAX)
+	    offset > UINT32_MAX || bytes > size || offset > size - bytes)
 		return ovm_error_format(OVM_ERROR_KERNEL, "%s.%s can't be written at once", type,
 					name);
 	ret->offset = (uint32_t)offset;
@@ -160,15 +165,15 @@ static uint8_t *find_map(const struct ovm_writer *writer, uint64_t gpa, uint64_t
 static struct ovm_error *check_contiguous(struct ovm_kernel *kernel,
 					  const struct ovm_object *object, uint64_t gpa)
 {
-	uint64_t last = object->address + object->size - 1, found;
+	uint64_t found;
 
-	for (uint64_t page = (object->address | (PAGE_BYTES - 1)) + 1; page <= last;
-	     page += PAGE_BYTES) {
-		struct ovm_error *err = ovm_kernel_translate(kernel, page, &found);
+	for (uint64_t at = PAGE_BYTES - object->address % PAGE_BYTES; at < object->size;
+	     at += PAGE_BYTES) {
+		struct ovm_error *err = ovm_kernel_translate(kernel, object->address + at, &found);
 
 		if (err)
 			return err;
-		if (found - gpa != page - object->address)
+		if (found - gpa != at)
 			return ovm_error_address(OVM_ERROR_CORRUPT, object->address,
 						 "%s lies in several pieces of RAM; at",
 						 object->type);
@@ -185,7 +190,8 @@ struct ovm_error *ovm_writer_locate(struct ovm_writer *writer, const char *type,
 
 	if (err)
 		return err;
-	if (address % sizeof(uint64_t) || !object.size || address + object.size < address)
+	if (address % sizeof(uint64_t) || !object.size || object.size > MAX_OBJECT_BYTES ||
+	    address + object.size < address)
 		return ovm_error_address(OVM_ERROR_CORRUPT, address, "no %s can be at", type);
 	err = ovm_kernel_translate(writer->options.kernel, address, &gpa);
 	if (!err)
