@@ -91,12 +91,12 @@ static struct ovm_error *check_process(const struct ovm_process *process)
 	struct ovm_error *err;
 
 	if (process->pid == INIT_PID)
-		err = ovm_error_format(OVM_ERROR_NOT_DUMPABLE,
+		err = ovm_error_format(OVM_ERROR_USAGE,
 				       "process 1 (%s) is the guest's init, without which its "
 				       "kernel panics: name a process or cgroup below it",
 				       process->comm);
 	else if (process->kernel_thread)
-		err = ovm_error_format(OVM_ERROR_NOT_DUMPABLE,
+		err = ovm_error_format(OVM_ERROR_USAGE,
 				       "process %d (%s) is a thread of the guest's kernel: these "
 				       "are neither frozen nor killed",
 				       process->pid, process->comm);

@@ -265,10 +265,10 @@ struct ovm_processes_result {
  * The VM has to run; it is paused for moments only. An ovm_cancel() from before the call is
  * forgotten: it was meant for the dump.
  *
- * Errors: OVM_ERROR_NOT_FOUND (no such process, or none in the cgroup), OVM_ERROR_NOT_DUMPABLE (the
- * guest's init and threads of its kernel are not touched), OVM_ERROR_INCONSISTENT (not in time,
- * with the thread and the reason), OVM_ERROR_USAGE (also when the VM is paused), OVM_ERROR_KERNEL,
- * OVM_ERROR_UNREACHABLE, OVM_ERROR_CANCELLED.
+ * Errors: OVM_ERROR_NOT_FOUND (no such process, or none in the cgroup), OVM_ERROR_USAGE (the
+ * guest's init and threads of its kernel are not touched; the VM is paused), OVM_ERROR_INCONSISTENT
+ * (not in time, with the thread and the reason), OVM_ERROR_KERNEL, OVM_ERROR_UNREACHABLE,
+ * OVM_ERROR_CANCELLED.
  */
 struct ovm_error *ovm_processes_thaw(struct ovm *ovm, const struct ovm_processes_options *options,
 				     struct ovm_processes_result *result);
