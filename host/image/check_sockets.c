@@ -95,11 +95,11 @@ static const char *kind_problem(const struct place *at)
 		return "is shut down in an unknown way";
 	if (rec->net != at->process->rec->ns.net)
 		return "is in another network namespace";
+	if (ovm_image_socket_find(at->table, rec->sk)->file != at->socket->file)
+		return "is also there as another file";
 	if (!at->socket->file->ino || at->socket->file->ino > UINT32_MAX ||
 	    ovm_image_socket_count_ino(at->table, at->socket->file->ino) != 1)
 		return "has the inode number of another socket";
-	if (ovm_image_socket_find(at->table, rec->sk)->file != at->socket->file)
-		return "is also there as another file";
 	return NULL;
 }
 
