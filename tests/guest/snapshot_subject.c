@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process in the snapshots that has something of everything that is saved, for tests that need
- * one: threads that sleep in several ways, memory of all kinds, files, pipes, signals, timers.
+ * one: threads that sleep in several ways, memory of all kinds, files, pipes, sockets, signals,
+ * timers.
  *
  * It makes /tmp/subject.ready when all of it is there.
  */
@@ -13,9 +14,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,6 +163,41 @@ static void make_events(void)
 			&(struct itimerspec){.it_value.tv_sec = 1}, NULL);
 }
 
+static int bound(int type, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type, 0);
+
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	return bind(fd, (struct sockaddr *)&address, sizeof(address)) ? -1 : fd;
+}
+
+/* A pair with bytes and pages on their way, a name with messages, a connection that waits. */
+static void make_sockets(void)
+{
+	static const char path[] = "/tmp/subject.listener";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int pair[2], messages[2], listener, client, named;
+	static char large[50000];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) ||
+	    socketpair(AF_UNIX, SOCK_DGRAM, 0, messages))
+		return;
+	memset(large, 'l', sizeof(large));
+	write(pair[0], "read before. ", 13);
+	write(pair[0], large, sizeof(large));
+	read(pair[1], large, 13);
+	write(messages[0], "a message", 9);
+	write(messages[0], large, sizeof(large));
+	named = bound(SOCK_DGRAM, "/tmp/subject.named");
+	fcntl(named, F_SETFL, O_NONBLOCK);
+	listener = bound(SOCK_STREAM, path);
+	listen(listener, 3);
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	strcpy(address.sun_path, path);
+	connect(client, (struct sockaddr *)&address, sizeof(address));
+}
+
 int main(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -174,6 +212,7 @@ int main(void)
 			return 1;
 	make_timers();
 	make_events();
+	make_sockets();
 	sleep(1);
 	close(open("/tmp/subject.ready", O_WRONLY | O_CREAT, 0600));
 	for (;;)

@@ -213,6 +213,44 @@ static void check_pipe(const struct ovm_rec_pipe *pipe)
 	ASSERT_STREQ(found, content);
 }
 
+static void add_packets(const struct ovm_rec_packet *packet, uint64_t *len)
+{
+	for (; packet; packet = packet->next) {
+		uint64_t left = packet->len;
+
+		for (const struct ovm_rec_piece *p = packet->pieces; p; p = p->next)
+			left -= p->bytes.len;
+		ASSERT_EQ_U64(left, 0);
+		*len += packet->len;
+	}
+}
+
+/* Two pairs, a name, a listening socket and one that it has not accepted. */
+static void check_sockets(const struct ovm_rec_process *process)
+{
+	uint64_t streams = 0, messages = 0, waiting = 0, named = 0, nr = 0;
+
+	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+		const struct ovm_rec_socket *socket = file->socket;
+
+		if (!socket)
+			continue;
+		nr++;
+		ASSERT_EQ_U64(socket->family, 1);
+		ASSERT_TRUE(socket->unix_socket && socket->net == process->ns.net);
+		ASSERT_EQ_U64(socket->opts.rcvlowat, 1);
+		ASSERT_TRUE(socket->opts.sndbuf > 4096);
+		add_packets(socket->packets, socket->type == 1 ? &streams : &messages);
+		waiting += socket->unix_socket->connections != NULL;
+		named += socket->unix_socket->bound != NULL;
+	}
+	ASSERT_EQ_U64(nr, 7);
+	ASSERT_EQ_U64(streams, 50000);
+	ASSERT_EQ_U64(messages, 50009);
+	ASSERT_EQ_U64(waiting, 1);
+	ASSERT_EQ_U64(named, 2);
+}
+
 /* What tests/guest/snapshot_subject.c makes. */
 static void check_subject(const struct ovm_rec_process *process)
 {
@@ -239,6 +277,7 @@ static void check_subject(const struct ovm_rec_process *process)
 	ASSERT_EQ_U64(pipes, 2);
 	ASSERT_EQ_U64(eventfds, 1);
 	ASSERT_EQ_U64(timerfds, 2);
+	check_sockets(process);
 }
 
 static void check_process(struct guest *guest, const struct ovm_rec_ps *ps)
