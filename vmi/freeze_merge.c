@@ -66,7 +66,7 @@ static bool in_cgroup(const struct ovm_rec_bytes *path, const char *cgroup)
 
 	while (len && cgroup[len - 1] == '/')
 		len--;
-	return path->len >= len && !memcmp(path->data, cgroup, len) &&
+	return path->len >= len && (!len || !memcmp(path->data, cgroup, len)) &&
 	       (path->len == len || path->data[len] == '/');
 }
 
