@@ -21,7 +21,6 @@ enum {
 	MODEL_SLOTS = 8,
 	MODEL_SIGPENDING = 1 << 2,
 	MODEL_SIGKILL = 1 << 8,
-	MODEL_SIGSTOP = 1 << 18,
 };
 
 /** jobctl */

@@ -510,33 +510,6 @@ OVM_TEST(freeze_plan, kills_what_lives)
 	check_decisions(OVM_FREEZE_KILL, decisions, sizeof(decisions) / sizeof(*decisions));
 }
 
-OVM_TEST(freeze_plan, stops_as_a_signal_does)
-{
-	static const struct decision decisions[] = {
-		{.what = "sleeps",
-		 .habit = MODEL_SLEEPS,
-		 .blocked = true,
-		 .writes = 2 + CALL,
-		 .interrupts = 1},
-		{.what = "runs",
-		 .habit = MODEL_RUNS,
-		 .blocked = true,
-		 .writes = 2,
-		 .interrupts = 1},
-		{.what = "was told",
-		 .habit = MODEL_SLEEPS,
-		 .pending = MODEL_SIGSTOP,
-		 .waits = true},
-		{.what = "is stopped", .habit = MODEL_STOPS, .done = true},
-		{.what = "has its lock held",
-		 .habit = MODEL_SLEEPS,
-		 .siglock = true,
-		 .blocked = true},
-	};
-
-	check_decisions(OVM_FREEZE_SIGSTOP, decisions, sizeof(decisions) / sizeof(*decisions));
-}
-
 OVM_TEST(freeze_plan, does_nothing_when_told_so)
 {
 	static const struct decision decisions[] = {
