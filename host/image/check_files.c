@@ -174,6 +174,12 @@ static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IM
 	return quoted;
 }
 
+/* Whether it means something that others have a file open, too. */
+static bool connects(const struct ovm_rec_file *file)
+{
+	return file->pipe || file->eventfd || ovm_image_file_is_unix_socket(file);
+}
+
 /* A system call takes a reference too, as long as it goes on. */
 static bool leads_out(const struct ovm_image_process *p, const struct ovm_rec_file *file)
 {
@@ -181,7 +187,7 @@ static bool leads_out(const struct ovm_image_process *p, const struct ovm_rec_fi
 
 	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
 		return true;
-	return (pipe || file->eventfd) && file->nr_references > file->nr_fds + p->rec->nr_threads;
+	return connects(file) && file->nr_references > file->nr_fds + p->rec->nr_threads;
 }
 
 /* The other end of what leads out of the process would be gone. */
@@ -192,7 +198,7 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_image
 	const struct ovm_rec_holder *holder = &file->holder;
 	char quoted[OVM_IMAGE_QUOTED_MAX], comm[OVM_IMAGE_QUOTED_MAX];
 
-	if (!file->pipe && !file->eventfd)
+	if (!connects(file))
 		return;
 	if (!holder->pid && file->pipe)
 		holder = &file->pipe->holder;

@@ -179,6 +179,9 @@ OVM_TEST(image_sockets, refuses_other_families_and_processes)
 	ASSERT_REFUSED("fd 11: Unix socket (inode 501, without a name) has a connection waiting "
 		       "from a socket (inode 500) that another process has");
 	start();
+	s[0].file.holder = (struct ovm_rec_holder){77, "cat"};
+	ASSERT_REFUSED("fd 10: socket (UNIX) is open in process 77 (cat) as well");
+	start();
 	s[0].rec.net++;
 	ASSERT_REFUSED("is in another network namespace");
 }

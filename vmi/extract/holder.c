@@ -2,9 +2,9 @@
 /*
  * Who else has a file open.
  *
- * A pipe or an event counter that another process has open too leads out of what is saved. Counters
- * tell whether there may be one; only then the descriptor tables of all processes are looked
- * through.
+ * A pipe, an event counter or a Unix socket that another process has open too leads out of what is
+ * saved. Counters tell whether there may be one; only then the descriptor tables of all processes
+ * are looked through.
  */
 #include "extract.h"
 
@@ -24,13 +24,19 @@ static u64 references(const struct file *file)
 	return (u64)file->f_count.counter;
 }
 
+/* Whether it means something that others have a file open, too. */
+static bool connects(const struct ovm_rec_file __host *file)
+{
+	return file->pipe || file->eventfd || (file->socket && file->socket->unix_socket);
+}
+
 static bool leads_out(const struct ovm_rec_file __host *file)
 {
 	const struct ovm_rec_pipe __host *pipe = file->pipe;
 
 	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
 		return true;
-	return (pipe || file->eventfd) && file->nr_references != file->nr_fds;
+	return connects(file) && file->nr_references != file->nr_fds;
 }
 
 static void note(struct task_struct *p, struct ovm_rec_holder __host *holder)
@@ -89,7 +95,7 @@ LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_str
 	bool out = false;
 
 	for (rec = files->process->files; rec; rec = rec->next) {
-		if (rec->pipe || rec->eventfd)
+		if (connects(rec))
 			rec->nr_references = references((const struct file *)rec->file);
 		out |= leads_out(rec);
 	}

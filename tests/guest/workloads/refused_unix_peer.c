@@ -32,7 +32,7 @@ static void start_other(void (*run)(int fd), int fd)
 static void hold(int fd)
 {
 	for (int other = 3; other < 64; other++)
-		if (other != fd)
+		if (other != fd && other != 43)
 			close(other);
 	unix_bound(SOCK_DGRAM, outside, sizeof(outside) - 1);
 
@@ -45,10 +45,12 @@ static void hold(int fd)
 int main(int argc, char **argv)
 {
 	char text[6] = "";
-	int ends[2];
+	int ends[2], shared[2];
 
 	workload_start(argc, argv, NULL);
 	CHECK_CALL(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends));
+	CHECK_CALL(!socketpair(AF_UNIX, SOCK_STREAM, 0, shared));
+	CHECK_CALL(dup2(shared[0], 43) == 43 && !close(shared[0]));
 
 	int listener = unix_bound(SOCK_STREAM, inside, sizeof(inside) - 1);
 	int connected = socket(AF_UNIX, SOCK_DGRAM, 0);
