@@ -194,9 +194,6 @@ static void check_peer(const struct place *at)
 		reason(at, "is connected to one that has no name and is not connected to it");
 	else if (peer && !socket->mutual && !socket->waiting && is_connection(rec))
 		reason(at, "is connected to one that is not connected to it");
-	else if (peer && !socket->mutual && rec->packets)
-		reason(at, "holds messages, and is connected to a socket that is not connected to "
-			   "it: CRIU can't restore both");
 	else if (!peer && rec->type == OVM_IMAGE_SOCK_DGRAM && rec->unix_socket->peer)
 		warn(at, "is connected to one that is closed: it is not connected after a restore");
 }
