@@ -18,6 +18,8 @@ struct target {
 	bool created;
 	/* Inode of the shared memory, as an identity; 0: private memory. */
 	uint64_t inode;
+	/* Others may write it. */
+	bool outsiders;
 	struct ovm_page_store store;
 	struct ovm_page_changes changes;
 };
@@ -186,15 +188,20 @@ static void count(struct ovm_copier *copier, struct target *target, struct ovm_c
 	stats->blocked += changes->blocked;
 	if (target->inode)
 		stats->shmem += changes->todo;
+	if (target->outsiders)
+		stats->outsiders += changes->todo;
 	copier->total += changes->todo << OVM_PAGE_SHIFT;
 }
 
 static struct ovm_error *update(struct ovm_copier *copier, const struct ovm_pages_file *file,
 				struct target *target, struct ovm_copier_stats *stats)
 {
-	struct ovm_error *err =
-		ovm_page_store_update(&target->store, file->runs, file->nr_runs, &target->changes);
+	struct ovm_error *err;
 
+	target->outsiders = file->outsiders;
+	if (file->outsiders)
+		ovm_page_store_distrust(&target->store);
+	err = ovm_page_store_update(&target->store, file->runs, file->nr_runs, &target->changes);
 	if (!err)
 		count(copier, target, stats);
 	return err;
@@ -215,10 +222,10 @@ struct ovm_error *ovm_copier_round(struct ovm_copier *copier, const struct ovm_p
 
 	begin(copier, ret);
 	for (size_t i = 0; i < pages->nr_files && !err; i++)
-		if (!pages->files[i].shmem)
+		if (!pages->files[i].outsiders)
 			err = update(copier, &pages->files[i], &copier->targets[targets[i]], ret);
 	for (size_t i = 0; i < pages->nr_files && !err; i++)
-		if (!pages->files[i].shmem)
+		if (!pages->files[i].outsiders)
 			err = copy(copier, &copier->targets[targets[i]], false);
 	return err;
 }
@@ -233,8 +240,6 @@ static struct ovm_error *update_all(struct ovm_copier *copier, const struct ovm_
 		struct target *target = &copier->targets[targets[i]];
 		struct ovm_error *err;
 
-		if (pages->files[i].shmem)
-			ovm_page_store_distrust(&target->store);
 		err = update(copier, &pages->files[i], target, stats);
 		if (!err && target->changes.first_blocked)
 			err = ovm_pages_check_run(pages->pid, target->changes.first_blocked);
@@ -264,7 +269,7 @@ struct ovm_error *ovm_copier_finish(struct ovm_copier *copier, struct ovm_pages 
 	begin(copier, ret);
 	if (!err)
 		err = update_all(copier, pages, targets, ret);
-	if (err || ret->copied - ret->shmem > max_left)
+	if (err || ret->copied - ret->outsiders > max_left)
 		return err;
 	/* What is copied is what is counted, not what was found at first. */
 	pages->private_pages = 0;

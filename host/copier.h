@@ -27,8 +27,10 @@ struct ovm_copier_options {
 
 /** Pages, in a round or under the pause in the end. */
 struct ovm_copier_stats {
-	/** Copied, how many of them not for the first time, and how many of shared memory. */
-	uint64_t copied, again, shmem;
+	/** Copied, and how many of them not for the first time. */
+	uint64_t copied, again;
+	/** Copied only under the pause since others may write them; of shared memory. */
+	uint64_t outsiders, shmem;
 	/** Were not there in the round before; are no longer there. */
 	uint64_t appeared, vanished;
 	/** Could not be copied now. */

@@ -71,7 +71,8 @@ struct ovm_error *ovm_dump_freeze(struct ovm_dump *dump)
 	add_pauses(dump, &stats);
 	if (!err)
 		ovm_log(dump->ovm, OVM_LOG_DEBUG,
-			"froze %u threads in %.1f ms: %u woken, %u CPUs interrupted, %u pauses of "
+			"froze threads (%u) in %.1f ms: %u woken, %u CPUs interrupted, %u pauses "
+			"of "
 			"at most %.1f ms",
 			stats.nr_threads, (double)dump->result.freeze_us / 1000, stats.nr_woken,
 			stats.nr_interrupts, stats.nr_pauses, (double)stats.pause_us_max / 1000);

@@ -29,6 +29,9 @@ struct ovm_dump {
 	uint64_t frozen_at;
 	/* It did not stay frozen: what was copied may have changed. */
 	bool freeze_lost;
+	/* Attempts at which others used the memory, and pages that others may write. */
+	unsigned int shared;
+	uint64_t outsiders;
 	/* What images lose was said once. */
 	bool warned;
 };

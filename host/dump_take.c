@@ -17,6 +17,8 @@ enum {
 	/* Looks at a process whose structures may be changing, and the time between two, ms. */
 	MAX_LOOKS = 3,
 	LOOK_MS = 3,
+	/* Attempts that wait for others to let go of the memory. */
+	MAX_SHARED = 6,
 	/* Attempts to make sure that a process has to be refused, before it is frozen. */
 	MAX_REFUSALS = 5,
 };
@@ -100,9 +102,7 @@ static struct ovm_error *look(struct ovm_dump *dump, struct ovm_llv_arena *arena
 static void log_round(const struct ovm_dump *dump, const struct ovm_copier_stats *stats)
 {
 	ovm_log(dump->ovm, OVM_LOG_DEBUG,
-		"round %u: copied %llu pages, of them %llu again; %llu came, %llu went, %llu are "
-		"on "
-		"the move",
+		"round %u: copied %llu pages, of them %llu again; %llu came, %llu went, %llu move",
 		dump->result.rounds, (unsigned long long)stats->copied,
 		(unsigned long long)stats->again, (unsigned long long)stats->appeared,
 		(unsigned long long)stats->vanished, (unsigned long long)stats->blocked);
@@ -140,21 +140,20 @@ static struct ovm_error *copy_round(struct ovm_dump *dump, const struct ovm_rec_
 	return NULL;
 }
 
-/* Copy until nothing moves any more, or it is enough. */
-static struct ovm_error *copy_rounds(struct ovm_dump *dump, const struct ovm_rec_process *process)
+/* With what the kernel knows at its begin: pages of shared memory move, too. */
+static struct ovm_error *look_and_copy(struct ovm_dump *dump, struct ovm_copier_stats *stats)
 {
-	for (int i = 0; i < MAX_ROUNDS; i++) {
-		struct ovm_copier_stats stats;
-		struct ovm_error *err = ovm_dump_check_stop(dump);
+	const struct ovm_rec_process *process;
+	struct ovm_llv_arena *arena = NULL;
+	struct ovm_error *err = ovm_llv_arena_create(&arena);
 
-		if (!err)
-			err = copy_round(dump, process, &stats);
-		if (err)
-			return err;
-		if (!stats.copied && !stats.blocked)
-			return NULL;
-	}
-	return NULL;
+	if (err)
+		return err;
+	err = look(dump, arena, &process);
+	if (!err)
+		err = copy_round(dump, process, stats);
+	ovm_llv_arena_destroy(arena);
+	return err;
 }
 
 /* What fails here because the guest runs shows again, or doesn't, when it is paused. */
@@ -167,20 +166,21 @@ static struct ovm_error *ignore_untrue(struct ovm_dump *dump, struct ovm_error *
 	return NULL;
 }
 
-/* All that can be copied before the VM is paused. */
-static struct ovm_error *copy_ahead(struct ovm_dump *dump)
+/* Copy what can be copied before the VM is paused, until nothing moves any more. */
+static struct ovm_error *copy_rounds(struct ovm_dump *dump)
 {
-	const struct ovm_rec_process *process;
-	struct ovm_llv_arena *arena = NULL;
-	struct ovm_error *err = ovm_llv_arena_create(&arena);
+	for (int i = 0; i < MAX_ROUNDS; i++) {
+		struct ovm_copier_stats stats = {0};
+		struct ovm_error *err = ovm_dump_check_stop(dump);
 
-	if (err)
-		return err;
-	err = look(dump, arena, &process);
-	if (!err)
-		err = copy_rounds(dump, process);
-	ovm_llv_arena_destroy(arena);
-	return ignore_untrue(dump, err);
+		if (!err)
+			err = look_and_copy(dump, &stats);
+		if (err)
+			return ignore_untrue(dump, err);
+		if (!stats.copied && !stats.blocked)
+			return NULL;
+	}
+	return NULL;
 }
 
 /* ---- with the VM paused ---------------------------------------------------------------------- */
@@ -197,7 +197,22 @@ static struct ovm_error *finish_copy(struct ovm_dump *dump, uint64_t max_left, b
 		return err;
 	dump->result.pages_paused = stats.copied;
 	dump->result.shmem_pages_paused = stats.shmem;
+	dump->outsiders = stats.outsiders;
 	return NULL;
+}
+
+/*
+ * Who reads the process' memory by way of procfs shares its address space for a moment; who was
+ * made with CLONE_VM does so for good, and may write it all the time.
+ */
+static struct ovm_error *check_users(struct ovm_dump *dump)
+{
+	if (!dump->frozen_at || !dump->state.process->mm.used_by_others ||
+	    ++dump->shared >= MAX_SHARED)
+		return NULL;
+	return ovm_error_format(OVM_ERROR_INCONSISTENT,
+				"process %d: its memory is in use by another process",
+				dump->options.pid);
 }
 
 static struct ovm_error *take_state(struct ovm_dump *dump)
@@ -209,7 +224,9 @@ static struct ovm_error *take_state(struct ovm_dump *dump)
 	dump->freeze_lost = err != NULL;
 	if (!err)
 		err = ovm_state_take(dump->ovm, dump->options.pid, &dump->state);
-	return err ? err : ovm_dump_check_images(dump);
+	if (!err)
+		err = ovm_dump_check_images(dump);
+	return err ? err : check_users(dump);
 }
 
 /* Everything that needs the guest to stand still; *@done is false when too much would. */
@@ -256,12 +273,9 @@ static struct ovm_error *attempt(struct ovm_dump *dump, uint64_t max_left, bool 
 /* Pages have come or moved since the last round: have them copied in another one. */
 static struct ovm_error *return_to_rounds(struct ovm_dump *dump)
 {
-	struct ovm_error *err;
-
 	ovm_log(dump->ovm, OVM_LOG_DEBUG, "too much is left to copy it under a pause");
-	err = ignore_untrue(dump, copy_rounds(dump, dump->state.process));
 	ovm_dump_forget(dump);
-	return err;
+	return copy_rounds(dump);
 }
 
 struct waiting {
@@ -375,11 +389,11 @@ static struct ovm_error *refuse_early(struct ovm_dump *dump)
 
 static void tell_shared(const struct ovm_dump *dump)
 {
-	if (dump->result.shmem_pages_paused)
+	if (dump->outsiders)
 		ovm_log(dump->ovm, OVM_LOG_INFO,
 			"%.1f MiB of shared memory were copied while the VM was paused, since "
 			"other processes may write it",
-			(double)dump->result.shmem_pages_paused / 256);
+			(double)dump->outsiders / 256);
 }
 
 struct ovm_error *ovm_dump_take(struct ovm_dump *dump)
@@ -392,7 +406,7 @@ struct ovm_error *ovm_dump_take(struct ovm_dump *dump)
 	if (!err)
 		err = ovm_dump_freeze(dump);
 	if (!err)
-		err = copy_ahead(dump);
+		err = copy_rounds(dump);
 	if (!err)
 		err = attempt_until_done(dump);
 	if (!err)

@@ -206,7 +206,8 @@ struct ovm_dump_result {
 	/** Rounds of copying while the VM ran, and pages that one of them had to copy again. */
 	uint32_t rounds;
 	uint64_t pages_recopied;
-	/** Pages copied under the last pause, and how many of them of shared memory. */
+	/** Pages copied under the last pause, and how many of them of shared memory: what others
+	 * may write. */
 	uint64_t pages_paused, shmem_pages_paused;
 };
 

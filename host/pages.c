@@ -251,6 +251,7 @@ static struct ovm_error *look_private(struct ovm_engine *engine, struct ovm_kern
 	if (!err)
 		err = add_vdso(kernel, &process->mm, walked, &file->runs, &file->nr_runs);
 	if (!err) {
+		file->outsiders = process->mm.used_by_others;
 		pages->private_pages = count_pages(file);
 		for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
 			pages->scanned += walked->pages[kind];
@@ -309,6 +310,7 @@ static struct ovm_error *look_shmem(const struct ovm_rec_process *process,
 	if (err)
 		return err;
 	file->shmem = shmem;
+	file->outsiders = !shmem->exclusive || process->mm.used_by_others;
 	nr = count_pages(file);
 	pages->shmem_pages += nr;
 	pages->scanned += nr;

@@ -20,6 +20,8 @@ struct ovm_pages_file {
 	/** What there is to be saved, and what stands in the way of it, by address. */
 	struct ovm_run *runs;
 	size_t nr_runs;
+	/** Others than the process may write these pages. */
+	bool outsiders;
 	/** Set when the pages are copied. */
 	struct ovm_image_pagemap_entry *entries;
 	size_t nr_entries;

@@ -407,7 +407,7 @@ OVM_TEST(copier, does_not_finish_when_much_is_left)
 	check_file(&f, NR);
 }
 
-OVM_TEST(copier, takes_shared_memory_in_the_end_only)
+OVM_TEST(copier, takes_what_others_may_write_in_the_end_only)
 {
 	_cleanup_fixture_ struct fixture f;
 	const struct ovm_rec_shmem shmem = {.inode = 0xffff888000001000};
@@ -419,12 +419,14 @@ OVM_TEST(copier, takes_shared_memory_in_the_end_only)
 
 	init(&f);
 	look(&f);
-	f.files[1] = (struct ovm_pages_file){.runs = runs, .nr_runs = 2, .shmem = &shmem};
+	f.files[1] = (struct ovm_pages_file){
+		.runs = runs, .nr_runs = 2, .shmem = &shmem, .outsiders = true};
 	f.pages.nr_files = 2;
 	ASSERT_OK(ovm_copier_round(f.copier, &f.pages, &f.stats));
 	ASSERT_EQ_U64(f.stats.copied, NR);
 	look(&f);
-	f.files[1] = (struct ovm_pages_file){.runs = runs, .nr_runs = 2, .shmem = &shmem};
+	f.files[1] = (struct ovm_pages_file){
+		.runs = runs, .nr_runs = 2, .shmem = &shmem, .outsiders = true};
 	f.pages.nr_files = 2;
 	ASSERT_OK(ovm_copier_finish(f.copier, &f.pages, 0, &f.stats, &done));
 	ASSERT_TRUE(done);

@@ -224,6 +224,11 @@ LLV_SHARED bool ovm_page_is_up_to_date(const struct page *page);
 /** Objects of shared memory among the files of a process. */
 LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
 
+/* ---- sharing.c ----------------------------------------------------------------------------- */
+
+/** What of the memory of a process others may write; all else of it has to be known. */
+LLV_SHARED void ovm_sharing(const struct task_struct *leader, struct ovm_rec_process __host *rec);
+
 /* ---- small things -------------------------------------------------------------------------- */
 
 /* Whether the guest's string begins with a literal of up to 8 characters. */

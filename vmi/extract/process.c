@@ -167,4 +167,5 @@ LLV_ENTRY(ovm_extract_process, struct ovm_extract_process_args, args)
 	attributes(leader, rec);
 	ovm_cgroup_path(leader, &rec->cgroup);
 	resources(leader, rec);
+	ovm_sharing(leader, rec);
 }

@@ -440,6 +440,8 @@ struct ovm_rec_file {
 	__u8 huge_shift;
 	/* An area of the process is a shared mapping of this file. */
 	__u8 mapped_shared;
+	/* Descriptors and areas of the process that refer to it. */
+	__u64 own_refs;
 	__u32 uid, gid;
 	/* file_operations, for a message; the host resolves the symbol. */
 	__u64 f_op;
@@ -519,6 +521,8 @@ struct ovm_rec_shmem {
 	__u64 nr_pages;
 	/* Pages that are swapped out. */
 	__u64 nr_swapped;
+	/* Nobody but the process has it open or mapped. */
+	__u8 exclusive;
 };
 
 struct ovm_rec_mm {
@@ -547,6 +551,8 @@ struct ovm_rec_mm {
 	__u8 has_uprobes;
 	/* Registered for membarrier(2) commands: MEMBARRIER_STATE_* of linux/sched/mm.h. */
 	__u32 membarrier_state;
+	/* Somebody else than the process' threads uses it, maybe for a moment only. */
+	__u8 used_by_others;
 };
 
 struct ovm_rec_process {
@@ -644,7 +650,7 @@ struct ovm_rec_ps {
 /* A thread as far as freezing it is concerned. */
 struct ovm_rec_freezable {
 	struct ovm_rec_freezable __host *next;
-	__u64 task, sighand; /* identities */
+	__u64 task, sighand, signal; /* identities */
 	__s32 tid, tgid;
 	__u64 start_time;
 	char comm[OVM_REC_COMM_LEN];
