@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/gdb_peer.c"
 #include "tests/unit/hostile.c"
+#include "tests/unit/hostile_freeze.c"
 #include "tests/unit/hostile_words.c"
 #include "tests/unit/snapshot.c"
 

@@ -229,6 +229,12 @@ static void dump(struct hostile *hostile, struct hostile_result *ret)
 	ovm_state_deinit(&state);
 }
 
+static void freeze(struct hostile *hostile, struct hostile_result *ret)
+{
+	succeeded(ret, hostile_freeze(hostile, hostile->pid), HOSTILE_FROZEN_ONE);
+	succeeded(ret, hostile_freeze(hostile, 0), HOSTILE_FROZEN_ALL);
+}
+
 static void empty_directory(int dir_fd)
 {
 	DIR *dir = fdopendir(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -321,9 +327,19 @@ void hostile_round(struct hostile *hostile, const struct hostile_lie *lies, size
 	tell_lies(hostile, lies, nr);
 	list_processes(&hostile->ovm, ret);
 	dump(hostile, ret);
+	freeze(hostile, ret);
 	ret->milliseconds = cpu_ms() - start;
 	empty_directory(hostile->dir_fd);
 	take_back(hostile);
+}
+
+void hostile_freeze_only(struct hostile *hostile, struct hostile_result *ret)
+{
+	uint64_t start = cpu_ms();
+
+	memset(ret, 0, sizeof(*ret));
+	freeze(hostile, ret);
+	ret->milliseconds = cpu_ms() - start;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -402,6 +418,8 @@ static struct ovm_error *watch(struct hostile *hostile)
 	list_processes(&hostile->ovm, &result);
 	hostile->watching = &hostile->sets[HOSTILE_PROCESS];
 	dump(hostile, &result);
+	hostile->watching = &hostile->sets[HOSTILE_FREEZER];
+	freeze(hostile, &result);
 	hostile->watching = NULL;
 	hostile_watch_kernel(hostile);
 	empty_directory(hostile->dir_fd);
@@ -430,6 +448,9 @@ static struct ovm_error *set_up(struct hostile *hostile)
 	}
 	ovm->budget =
 		(struct ovm_llv_budget){.steps = 3000000, .bytes = 64 << 20, .milliseconds = 20000};
+	hostile->freezer = hostile_freezer_create();
+	if (!hostile->freezer)
+		return ovm_error_no_memory();
 	strcpy(hostile->directory, "/dev/shm/ovm-hostile-XXXXXX");
 	if (!mkdtemp(hostile->directory))
 		return ovm_error_format(OVM_ERROR_OUTPUT, "can't make a directory");
@@ -482,6 +503,7 @@ void hostile_close(struct hostile *hostile)
 	ovm_engine_destroy(hostile->ovm.engine);
 	detach(&hostile->ovm);
 	ovm_vcpus_free(hostile->vcpus);
+	hostile_freezer_destroy(hostile->freezer);
 	for (int set = 0; set < HOSTILE_NR_SETS; set++)
 		free(hostile->sets[set].words);
 	if (hostile->dir_fd >= 0) {

@@ -26,6 +26,8 @@ enum hostile_set {
 	HOSTILE_PAGES,
 	/** Variables of the kernel, and its page tables. */
 	HOSTILE_KERNEL,
+	/** What freezing looks at: threads, stacks of idle ones, queues of calls. */
+	HOSTILE_FREEZER,
 	HOSTILE_NR_SETS,
 };
 
@@ -48,6 +50,8 @@ enum hostile_stage {
 	HOSTILE_PLANNED = 1 << 4,
 	HOSTILE_SAVABLE = 1 << 5,
 	HOSTILE_WRITTEN = 1 << 6,
+	HOSTILE_FROZEN_ONE = 1 << 7,
+	HOSTILE_FROZEN_ALL = 1 << 8,
 };
 
 /** What a round may take at most; more is a failure of the tool. */
@@ -83,6 +87,9 @@ size_t hostile_words(const struct hostile *hostile, enum hostile_set set);
 /** Do a round; the guest is as it was afterwards. */
 void hostile_round(struct hostile *hostile, const struct hostile_lie *lies, size_t nr,
 		   struct hostile_result *ret);
+
+/** Freeze, thaw and kill only, with what is in memory now. */
+void hostile_freeze_only(struct hostile *hostile, struct hostile_result *ret);
 
 /** Falsify words, find the kernel anew and list its processes; the guest is as it was afterwards.
  */

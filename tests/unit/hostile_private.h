@@ -43,6 +43,7 @@ struct hostile {
 	struct words *watching;
 	struct change changes[HOSTILE_MAX_LIES];
 	size_t nr_changes;
+	struct hostile_freezer *freezer;
 	char directory[64];
 	int dir_fd;
 };
@@ -61,5 +62,13 @@ void hostile_watch_descriptors(struct hostile *hostile, const struct ovm_pages *
 
 /** Note what else is read of the kernel. */
 void hostile_watch_kernel(struct hostile *hostile);
+
+/** What freezing takes besides the guest; NULL when that can't be had. */
+struct hostile_freezer *hostile_freezer_create(void);
+
+void hostile_freezer_destroy(struct hostile_freezer *freezer);
+
+/** Freeze, thaw and kill the tree of a process, or all threads when @pid is 0. */
+struct ovm_error *hostile_freeze(struct hostile *hostile, int32_t pid);
 
 #endif /* OVM_TESTS_UNIT_HOSTILE_PRIVATE_H */

@@ -5,7 +5,7 @@
  *
  * $OVM_HOSTILE_ROUNDS and $OVM_HOSTILE_SEED change how many rounds there are, and which.
  */
-#include "hostile.h"
+#include "hostile_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,8 @@ static size_t make_lies(uint64_t *random, struct hostile_lie *lies)
 {
 	static const uint8_t sets[] = {HOSTILE_PROCESS, HOSTILE_PROCESS, HOSTILE_PROCESS,
 				       HOSTILE_LIST,	HOSTILE_TABLES,	 HOSTILE_TABLES,
-				       HOSTILE_PAGES,	HOSTILE_KERNEL};
+				       HOSTILE_PAGES,	HOSTILE_KERNEL,	 HOSTILE_FREEZER,
+				       HOSTILE_FREEZER};
 	size_t nr = 1 + next_random(random) % MAX_LIES;
 	uint8_t set = sets[next_random(random) % sizeof(sets)];
 	uint8_t how = (uint8_t)next_random(random);
@@ -80,8 +81,9 @@ static void check_result(const struct hostile *hostile, const struct hostile_res
 
 static void attack(const char *name, uint64_t rounds)
 {
-	static const char *const stages[] = {"listed",	"looked at", "checked", "filled",
-					     "planned", "savable",   "written"};
+	static const char *const stages[] = {"listed",	"looked at", "checked",
+					     "filled",	"planned",   "savable",
+					     "written", "frozen",    "all frozen"};
 	unsigned int reached[sizeof(stages) / sizeof(stages[0])] = {0};
 	uint64_t random = number_from("OVM_HOSTILE_SEED", 0x9e3779b97f4a7c15), slowest = 0;
 	struct hostile_result result;
@@ -109,13 +111,172 @@ static void attack(const char *name, uint64_t rounds)
 			slowest = result.milliseconds;
 	}
 	getrusage(RUSAGE_SELF, &usage);
-	printf("%s: %llu rounds (words: %zu %zu %zu %zu %zu), slowest %llu ms, %ld MiB;", name,
+	printf("%s: %llu rounds (words: %zu %zu %zu %zu %zu %zu), slowest %llu ms, %ld MiB;", name,
 	       (unsigned long long)rounds, hostile_words(hostile, 0), hostile_words(hostile, 1),
 	       hostile_words(hostile, 2), hostile_words(hostile, 3), hostile_words(hostile, 4),
-	       (unsigned long long)slowest, usage.ru_maxrss >> 10);
+	       hostile_words(hostile, 5), (unsigned long long)slowest, usage.ru_maxrss >> 10);
 	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
 		printf(" %s %u", stages[i], reached[i]);
 	printf("\n");
+	hostile_close(hostile);
+}
+
+/* ---- freezing -------------------------------------------------------------------------------- */
+
+/** One lie about a word that is found by names. */
+struct planted {
+	const char *what;
+	/** A symbol, per CPU 0 if that is so, and the members that lead on from there. */
+	const char *symbol;
+	bool per_cpu;
+	const char *members[4][2];
+	uint32_t bytes;
+	uint64_t value;
+	/** The value is an offset from the word's own address. */
+	bool relative;
+};
+
+static bool follow(struct hostile *hostile, const struct planted *planted, uint64_t *ret)
+{
+	struct ovm_kernel *kernel = hostile->ovm.kernel;
+	struct ovm_error *err = NULL;
+	uint64_t base = 0;
+
+	if (!ovm_kernel_symbol(kernel, planted->symbol, ret) ||
+	    (planted->per_cpu && !ovm_kernel_per_cpu_offset(kernel, 0, &base)))
+		return false;
+	*ret += base;
+	for (size_t i = 0; !err && i < 4 && planted->members[i][0]; i++) {
+		struct ovm_btf_member member;
+
+		if (i)
+			err = ovm_kernel_read(kernel, *ret, ret, sizeof(*ret));
+		if (!err)
+			err = ovm_btf_find_member(ovm_kernel_btf(kernel), planted->members[i][0],
+						  planted->members[i][1], &member);
+		if (!err)
+			*ret += member.bit_offset / 8;
+	}
+	ovm_error_free(err);
+	return !err;
+}
+
+static void plant(struct hostile *hostile, const struct planted *planted)
+{
+	struct hostile_result result;
+	uint64_t address, gpa, value = planted->value, old = 0;
+
+	ASSERT_TRUE(follow(hostile, planted, &address));
+	ASSERT_OK(ovm_kernel_translate(hostile->ovm.kernel, address, &gpa));
+	uint8_t *place = test_snapshot_at(&hostile->snapshot, gpa);
+
+	value += planted->relative ? address : 0;
+	memcpy(&old, place, planted->bytes);
+	memcpy(place, &value, planted->bytes);
+	hostile_freeze_only(hostile, &result);
+	memcpy(place, &old, planted->bytes);
+	printf("%s: %llu ms, %s, %s\n", planted->what, (unsigned long long)result.milliseconds,
+	       result.stages & HOSTILE_FROZEN_ONE ? "frozen" : "refused",
+	       result.stages & HOSTILE_FROZEN_ALL ? "all frozen" : "all refused");
+	if (result.milliseconds > HOSTILE_MAX_MS)
+		OVM_FAIL("%s: takes %llu ms", planted->what,
+			 (unsigned long long)result.milliseconds);
+	ASSERT_STREQ(result.bad_text, "");
+}
+
+OVM_TEST(hostile, freezing_comes_to_an_end_whatever_the_guest_says)
+{
+	static const struct planted lies[] = {
+		{"65536 CPUs", "nr_cpu_ids", false, {{0}}, 4, 65536, false},
+		{"all CPUs there can be", "nr_cpu_ids", false, {{0}}, 4, UINT32_MAX, false},
+		{"64 CPUs online", "__cpu_online_mask", false, {{0}}, 8, UINT64_MAX, false},
+		{"no CPU online", "__cpu_online_mask", false, {{0}}, 8, 0, false},
+		{"a large APIC id", "x86_cpu_to_apicid", true, {{0}}, 2, 0xffff, false},
+		{"a queue of itself", "call_single_queue", true, {{0}}, 8, 0, true},
+		{"a queue into user memory", "call_single_queue", true, {{0}}, 8, 0x400000, false},
+		{"an endless list of processes",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "tasks.next"}, {"struct list_head", "next"}},
+		 8,
+		 0,
+		 true},
+		{"no process at all",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "tasks.next"}},
+		 8,
+		 0,
+		 true},
+		{"a process at an odd address",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "tasks.next"}},
+		 8,
+		 5,
+		 true},
+		{"processes at the end of all addresses",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "tasks.next"}},
+		 8,
+		 UINT64_MAX - 7,
+		 false},
+		{"an idle stack in user memory",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "stack"}},
+		 8,
+		 0x7fff00000000,
+		 false},
+		{"an idle stack at the end of all addresses",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "stack"}},
+		 8,
+		 UINT64_MAX - 0x7ff,
+		 false},
+		{"an idle stack at an odd address",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "stack"}},
+		 8,
+		 0x123,
+		 true},
+		{"an idle stack in the thread itself",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "stack"}},
+		 8,
+		 -(uint64_t)2048,
+		 true},
+		{"frames behind the idle stack",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "thread.sp"}},
+		 8,
+		 UINT64_MAX,
+		 false},
+		{"no frames on the idle stack",
+		 "init_task",
+		 false,
+		 {{"struct task_struct", "thread.sp"}},
+		 8,
+		 0,
+		 false},
+	};
+	char names[TEST_SNAPSHOTS][64], reason[640];
+	struct hostile_result result;
+	struct hostile *hostile;
+
+	if (!test_snapshot_names(names))
+		OVM_SKIP("no snapshots: run tests/guest/snapshot");
+	if (!hostile_open(names[0], &hostile, reason, sizeof(reason)))
+		OVM_FAIL("%s: %s", names[0], reason);
+	for (size_t i = 0; i < sizeof(lies) / sizeof(*lies) && !ovm_test_failed(); i++)
+		plant(hostile, &lies[i]);
+	hostile_freeze_only(hostile, &result);
+	ASSERT_EQ_U64(result.stages, HOSTILE_FROZEN_ONE | HOSTILE_FROZEN_ALL);
 	hostile_close(hostile);
 }
 
