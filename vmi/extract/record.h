@@ -455,8 +455,8 @@ struct ovm_rec_file {
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the process that lead to it. */
 	__u64 nr_fds;
-	/* Of pipes, FIFOs and eventfds: references by descriptors (of all processes) and by system
-	 * calls that go on. */
+	/* Of pipes, FIFOs, eventfds, sockets: references by descriptors (of all processes) and by
+	 * system calls that go on. */
 	__u64 nr_references;
 	struct ovm_rec_holder holder;
 };
