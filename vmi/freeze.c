@@ -74,10 +74,11 @@ static struct ovm_error *error_late(struct ovm_freezer *freezer, enum ovm_freeze
 		where = ovm_kernel_symbol_at(freezer->options.kernel, rec->wchan, &offset);
 	struct ovm_error *err = ovm_error_format(
 		OVM_ERROR_INCONSISTENT,
-		"thread %d (%.*s) of process %d can't be %s in time: it %s (state 0x%x)%s%s; "
+		"thread %d%s%.*s%s of process %d can't be %s in time: it %s (state 0x%x)%s%s; "
 		"try again, or a longer --timeout",
-		late->tid, comm_len, rec ? rec->comm : "", late->tgid, verbs[action],
-		describe(state), state, where ? ", in " : "", where ? where : "");
+		late->tid, rec ? " (" : "", comm_len, rec ? rec->comm : "", rec ? ")" : "",
+		late->tgid, verbs[action], describe(state), state, where ? ", in " : "",
+		where ? where : "");
 
 	err->pid = late->tid;
 	return err;
@@ -147,6 +148,7 @@ static struct ovm_error *begin(struct ovm_freezer *freezer, const struct ovm_fre
 		return ovm_error_format(OVM_ERROR_USAGE,
 					"other processes are frozen already by this freezer");
 	plan->bequest = OVM_FREEZE_NOTHING;
+	plan->closed = false;
 	plan->nr = 0;
 	err = ovm_freezer_find(freezer, set, deadline, &is_new);
 	return err || plan->nr ? err : error_not_found(set);
@@ -180,6 +182,7 @@ static struct ovm_error *close_set(struct ovm_freezer *freezer, const struct ovm
 	}
 	for (uint32_t i = 0; i < plan->nr; i++)
 		plan->threads[i].dropped |= !plan->threads[i].seen;
+	plan->closed = true;
 	return NULL;
 }
 
@@ -315,9 +318,7 @@ struct ovm_error *ovm_kill(struct ovm_freezer *freezer, const struct ovm_freeze_
 	}
 	if (!err) {
 		freezer->plan->bequest = OVM_FREEZE_KILL;
-		err = ovm_freezer_carry_out(freezer, OVM_FREEZE_KILL, NULL, deadline);
-	}
-	if (!err) {
+		err = ovm_freezer_carry_out(freezer, OVM_FREEZE_KILL, set, deadline);
 		freezer->plan->bequest = OVM_FREEZE_NOTHING;
 		freezer->frozen = false;
 	}

@@ -88,6 +88,9 @@ static struct ovm_error *add(struct ovm_freeze_plan *plan, struct ovm_writer *wr
 		ovm_writer_locate(writer, plan->members.state.type, rec->task, &t->task);
 
 	if (!err)
+		err = ovm_writer_locate(writer, plan->members.group_flags.type, rec->signal,
+					&t->signal);
+	if (!err)
 		*ret = t;
 	return err;
 }

@@ -27,7 +27,9 @@ enum {
 };
 
 enum {
-	SIGKILL_BIT = 1 << 8,
+	SIGKILL_NUMBER = 9,
+	SIGKILL_BIT = 1 << (SIGKILL_NUMBER - 1),
+	SIGNAL_GROUP_EXIT = 0x4, /* include/linux/sched/signal.h */
 	/* arch/x86/include/asm/irq_vectors.h; the guest's interrupt table was checked for it. */
 	CALL_FUNCTION_SINGLE_VECTOR = 0xfb,
 };
@@ -52,7 +54,8 @@ struct view {
 	bool on_cpu, on_rq, frozen, exiting, exited, siglock_held, pi_lock_held;
 };
 
-static const char task_type[] = "struct task_struct", sighand_type[] = "struct sighand_struct";
+static const char task_type[] = "struct task_struct", sighand_type[] = "struct sighand_struct",
+		  signal_type[] = "struct signal_struct";
 
 /* A member by the first of several names that the kernel has. */
 static struct ovm_error *find_first(struct ovm_writer *writer, const char *type, const char *name,
@@ -87,6 +90,9 @@ struct ovm_error *ovm_freeze_members_find(struct ovm_writer *writer, struct ovm_
 		{task_type, "pending.signal.sig[0]", NULL, &ret->pending},
 		/* bcf9033e5449 ("sched: move CPU field back into thread_info", v5.16) */
 		{task_type, "thread_info.cpu", "cpu", &ret->cpu},
+		{signal_type, "flags", NULL, &ret->group_flags},
+		{signal_type, "group_exit_code", NULL, &ret->group_exit_code},
+		{signal_type, "group_stop_count", NULL, &ret->group_stop_count},
 		/* A sleeping lock in kernels for real time, which tells its owner. */
 		{sighand_type, "siglock.rlock.raw_lock.val.counter", "siglock.lock.owner",
 		 &ret->siglock},
@@ -371,6 +377,35 @@ static bool unstop(struct pass *pass, const struct ovm_freeze_thread *t, const s
 	       change(pass, t, &m->state, v->state, STATE_INTERRUPTIBLE);
 }
 
+/*
+ * What complete_signal() of kernel/signal.c does for a signal that kills: no thread looks at other
+ * signals or at the freezer's bit any more, not even if the guest itself has set that.  A thread
+ * that were not told would live on, so that this is for sets that are closed.
+ */
+static bool end_group(struct pass *pass, const struct ovm_freeze_thread *t)
+{
+	const struct ovm_freeze_members *m = &pass->plan->members;
+	const struct {
+		const struct ovm_member *member;
+		uint64_t value;
+	} parts[] = {
+		{&m->group_exit_code, SIGKILL_NUMBER},
+		{&m->group_stop_count, 0},
+		{&m->group_flags, SIGNAL_GROUP_EXIT},
+	};
+
+	if (!pass->plan->closed || ovm_object_load(&t->signal, &m->group_flags) & SIGNAL_GROUP_EXIT)
+		return true;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		uint64_t from = ovm_object_load(&t->signal, parts[i].member);
+
+		if (from != parts[i].value &&
+		    !counted_write(pass, &t->signal, parts[i].member, from, parts[i].value))
+			return false;
+	}
+	return true;
+}
+
 static bool mark(struct pass *pass, struct ovm_freeze_thread *t, enum ovm_freeze_action action,
 		 const struct view *v, struct ovm_remote_call_cpu *cpu)
 {
@@ -380,7 +415,8 @@ static bool mark(struct pass *pass, struct ovm_freeze_thread *t, enum ovm_freeze
 
 	if (action == OVM_FREEZE_FREEZE)
 		t->ours = true;
-	if (!change(pass, t, &m->pending, v->pending, v->pending | signal) ||
+	if ((kill && !end_group(pass, t)) ||
+	    !change(pass, t, &m->pending, v->pending, v->pending | signal) ||
 	    !change(pass, t, &m->jobctl, v->jobctl, jobctl_after(action, v->jobctl)))
 		return false;
 	if (action == OVM_FREEZE_THAW)
@@ -451,5 +487,7 @@ bool ovm_freeze_plan_inherit(void *arg, int ipi_fd)
 	plan->inherited = true;
 	plan->ipi_fd = ipi_fd;
 	ovm_freeze_plan_apply(plan, plan->bequest, inherited_write, NULL, &tally);
-	return !tally.failed && tally.nr_done == plan->nr;
+	/* What has been told everything gets there by itself. */
+	return !tally.failed && !tally.nr_writes && !tally.nr_blocked && !tally.nr_asleep &&
+	       !plan->calls_pending;
 }

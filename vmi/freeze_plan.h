@@ -34,7 +34,7 @@ enum ovm_freeze_action {
 };
 
 struct ovm_freeze_thread {
-	struct ovm_object task, sighand;
+	struct ovm_object task, sighand, signal;
 	int32_t tid, tgid;
 	uint64_t start_time;
 	/* The freezer's bit was set by us, or by an earlier one of us. */
@@ -50,6 +50,8 @@ struct ovm_freeze_thread {
 struct ovm_freeze_members {
 	struct ovm_member state, jobctl, tif_flags, pf_flags, exit_state, on_cpu, on_rq, frozen;
 	struct ovm_member pid, start_time, sighand, pending, cpu;
+	/* Of struct signal_struct. */
+	struct ovm_member group_flags, group_exit_code, group_stop_count;
 	/* Words that are zero when a lock is free. */
 	struct ovm_member siglock, pi_lock;
 };
@@ -59,6 +61,8 @@ struct ovm_freeze_plan {
 	enum ovm_freeze_action bequest;
 	/* It has had its first turn. */
 	bool inherited;
+	/* All threads of the set are known, and none of them can make another. */
+	bool closed;
 	/* Connection with QEMU's gdb stub. */
 	int ipi_fd;
 	uint64_t sigpending;

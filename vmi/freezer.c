@@ -352,7 +352,7 @@ struct ovm_error *ovm_freezer_carry_out(struct ovm_freezer *freezer, enum ovm_fr
 			err = wait_for_guest(freezer, action, ms, deadline, &tally);
 		if (!err && tally.late && ovm_freeze_now_us() >= deadline)
 			err = ovm_freezer_late(freezer, action, set);
-		if (!err && tally.nr_blocked)
+		if (!err && tally.nr_blocked && action != OVM_FREEZE_KILL)
 			err = look_again(freezer, set, deadline);
 		if (err)
 			return err;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -292,10 +293,36 @@ static bool inherit_once(struct watch *w, const struct ovm_guardian *guardian)
 	return done;
 }
 
+/* Whose VM runs on, should the heir fall over what it finds. */
+static struct watch *inheriting;
+
+static void resume_and_die(int signo)
+{
+	(void)signo;
+	resume(inheriting);
+	_exit(1);
+}
+
+static void catch_faults(struct watch *w)
+{
+	const struct sigaction action = {.sa_handler = resume_and_die, .sa_flags = SA_RESETHAND};
+	sigset_t faults;
+
+	inheriting = w;
+	sigemptyset(&faults);
+	sigaddset(&faults, SIGSEGV);
+	/* As when guest RAM's file was cut off. */
+	sigaddset(&faults, SIGBUS);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	sigprocmask(SIG_UNBLOCK, &faults, NULL);
+}
+
 static void inherit(struct watch *w, const struct ovm_guardian *guardian)
 {
 	int64_t deadline = now_ms() + RESUME_MS;
 
+	catch_faults(w);
 	resynchronise(w);
 	while (!inherit_once(w, guardian) && now_ms() < deadline)
 		poll(NULL, 0, INHERIT_MS);

@@ -15,6 +15,7 @@ enum {
 	STATE_WAKEKILL = 0x100,
 	EXITING = 0x4,
 	ZOMBIE = 0x20,
+	GROUP_EXIT = 0x4,
 	/* CPU n has the APIC id 2 n. */
 	APIC_STEP = 2,
 	/* Rounds that an action may take. */
@@ -22,7 +23,8 @@ enum {
 };
 
 static const char task_type[] = "struct task_struct", sighand_type[] = "struct sighand_struct",
-		  list_type[] = "struct llist_head", call_type[] = "struct __call_single_data";
+		  signal_type[] = "struct signal_struct", list_type[] = "struct llist_head",
+		  call_type[] = "struct __call_single_data";
 
 #define MEMBER(of, structure, field)                                                    \
 	((struct ovm_member){                                                           \
@@ -56,6 +58,9 @@ static void set_members(struct ovm_freeze_members *m)
 		.sighand = MEMBER(task_type, struct model_task, sighand),
 		.pending = MEMBER(task_type, struct model_task, pending),
 		.cpu = MEMBER(task_type, struct model_task, cpu),
+		.group_flags = MEMBER(signal_type, struct model_signal, flags),
+		.group_exit_code = MEMBER(signal_type, struct model_signal, group_exit_code),
+		.group_stop_count = MEMBER(signal_type, struct model_signal, group_stop_count),
 		.siglock = MEMBER(sighand_type, struct model_sighand, siglock),
 		.pi_lock = MEMBER(task_type, struct model_task, pi_lock),
 	};
@@ -186,6 +191,7 @@ uint32_t freeze_model_add(struct freeze_model *model, enum model_habit habit, ui
 	*t = (struct ovm_freeze_thread){
 		.task = OBJECT(task_type, task),
 		.sighand = OBJECT(sighand_type, &model->sighands[leader]),
+		.signal = OBJECT(signal_type, &model->signals[leader]),
 		.tid = (int32_t)task->pid,
 		.tgid = (int32_t)(100 + leader),
 		.start_time = task->start_time,
@@ -267,6 +273,14 @@ static void empty_queue(struct freeze_model *model, uint32_t cpu)
 	}
 }
 
+/* Whoever says so first tells the others; who finds it said takes it that they know. */
+static bool group_dies(const struct freeze_model *model, uint32_t i)
+{
+	uint32_t leader = model->leaders[i];
+
+	return model->group_dies[leader] || model->signals[leader].flags & GROUP_EXIT;
+}
+
 static void die(struct freeze_model *model, uint32_t i)
 {
 	struct model_task *task = &model->tasks[i];
@@ -276,7 +290,7 @@ static void die(struct freeze_model *model, uint32_t i)
 	task->sighand = 0;
 	set_frozen(task, false);
 	set_state(task, 0x80);
-	if (model->group_dies[model->leaders[i]])
+	if (group_dies(model, i))
 		return;
 	/* zap_other_threads() */
 	model->group_dies[model->leaders[i]] = true;
@@ -301,7 +315,7 @@ static bool get_signal(struct freeze_model *model, uint32_t i)
 	struct model_task *task = &model->tasks[i];
 
 	for (;;) {
-		if (model->group_dies[model->leaders[i]]) {
+		if (group_dies(model, i)) {
 			die(model, i);
 			return false;
 		}

@@ -66,6 +66,10 @@ struct model_sighand {
 	uint32_t unused, siglock;
 };
 
+struct model_signal {
+	uint32_t unused, flags, group_exit_code, group_stop_count;
+};
+
 struct model_call {
 	uint64_t next;
 	uint32_t flags, unused;
@@ -75,6 +79,7 @@ struct model_call {
 struct freeze_model {
 	struct model_task tasks[MODEL_THREADS];
 	struct model_sighand sighands[MODEL_THREADS];
+	struct model_signal signals[MODEL_THREADS];
 	enum model_habit habits[MODEL_THREADS];
 	/** The guest's own freezer holds its cgroup. */
 	bool cgroup_frozen[MODEL_THREADS];

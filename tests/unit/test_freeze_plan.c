@@ -743,6 +743,8 @@ static bool die_at(const struct death *death, uint32_t nr)
 	death->add();
 	if (death->frozen && !freeze_model_carry_out(&model, OVM_FREEZE_FREEZE))
 		model.problem = "can't be frozen to begin with";
+	/* Nobody is left who could make more. */
+	model.plan->closed = death->frozen;
 	model.laziness = death->laziness;
 	model.nr_writes = 0;
 	model.last_write = nr;
@@ -805,6 +807,8 @@ OVM_TEST(freeze_plan, whoever_dies_killing_leaves_all_dead)
 				      OVM_FREEZE_KILL, 0, 0});
 	die_everywhere((struct death){"killing the frozen", add_freezable, true, OVM_FREEZE_KILL,
 				      OVM_FREEZE_KILL, 0, 0});
+	die_everywhere((struct death){"killing what the guest froze, too", add_frozen, true,
+				      OVM_FREEZE_KILL, OVM_FREEZE_KILL, 0, 0});
 	die_everywhere((struct death){"killing all", add_all, false, OVM_FREEZE_KILL,
 				      OVM_FREEZE_KILL, 0, 0});
 	die_everywhere((struct death){"killing many", add_many, true, OVM_FREEZE_KILL,

@@ -68,6 +68,7 @@ static struct ovm_rec_freezable __host *one(struct task_struct *p,
 
 	t->task = OVM_IDENTITY(p);
 	t->sighand = OVM_IDENTITY(p->sighand);
+	t->signal = OVM_IDENTITY(p->signal);
 	t->tid = p->pid;
 	t->tgid = p->tgid;
 	t->start_time = p->start_time;
