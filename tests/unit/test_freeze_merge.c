@@ -74,6 +74,7 @@ static struct ovm_rec_freezer list(uint32_t nr)
 			.next = i + 1 < nr ? &recs[i + 1] : NULL,
 			.task = tasks + DISTANCE * (uint64_t)i,
 			.sighand = handlers,
+			.signal = handlers + 4 * WRITE_PAGE,
 			.tid = (int32_t)(100 + i),
 			.tgid = 100,
 			.start_time = 1000 + i,

@@ -46,6 +46,7 @@ enum {
 	TASK_SIZE = 6016,
 	SIGHAND_SIGLOCK = 4,
 	SIGHAND_SIZE = 2088,
+	SIGNAL_SIZE = 1160,
 };
 
 struct write_guest {
