@@ -365,8 +365,11 @@ void freeze_model_run(struct freeze_model *model)
 	bool interrupted[MODEL_CPUS];
 
 	look_at_packets(model);
-	memcpy(interrupted, model->interrupted, sizeof(interrupted));
-	memset(model->interrupted, 0, sizeof(model->interrupted));
+	memset(interrupted, 0, sizeof(interrupted));
+	if (model->round % model->laziness == 0) {
+		memcpy(interrupted, model->interrupted, sizeof(interrupted));
+		memset(model->interrupted, 0, sizeof(model->interrupted));
+	}
 	for (uint32_t cpu = 0; cpu < MODEL_CPUS; cpu++)
 		if (interrupted[cpu])
 			empty_queue(model, cpu);
@@ -375,10 +378,9 @@ void freeze_model_run(struct freeze_model *model)
 
 		if (task->state || task->exit_state)
 			continue;
-		if ((i + model->round) % model->laziness)
-			model->interrupted[task->cpu] |= interrupted[task->cpu];
-		/* In user mode nobody looks at flags. */
-		else if (!task->on_cpu || interrupted[task->cpu] || is_frozen(task))
+		/* In user mode nobody looks at flags but when interrupted. */
+		if (task->on_cpu ? interrupted[task->cpu] || is_frozen(task)
+				 : (i + model->round) % model->laziness == 0)
 			go_on(model, i);
 	}
 	model->round++;
@@ -429,10 +431,12 @@ bool freeze_model_inherit(struct freeze_model *model, enum ovm_freeze_action act
 	for (unsigned int i = 0; i < MAX_ROUNDS && !model->problem; i++) {
 		bool done = ovm_freeze_plan_inherit(model->plan, model->peer.fd);
 
-		for (unsigned int j = 0; j < model->laziness; j++)
+		freeze_model_run(model);
+		if (!done)
+			continue;
+		for (unsigned int j = 0; j < MAX_ROUNDS; j++)
 			freeze_model_run(model);
-		if (done)
-			return true;
+		return true;
 	}
 	return false;
 }

@@ -101,7 +101,8 @@ struct freeze_model {
 	bool wrote_early;
 	/** What was wrong, or NULL. */
 	const char *problem;
-	/** Each time, only every so many threads get round to anything. */
+	/** Of so many moments, one is for interrupts, and one for each thread that waits for a CPU:
+	 * virtual CPUs in turn wait for real ones. */
 	unsigned int laziness, round;
 };
 
@@ -126,7 +127,7 @@ void freeze_model_run(struct freeze_model *model);
 /** Take turns until the action is done; false when it isn't in a reasonable time. */
 bool freeze_model_carry_out(struct freeze_model *model, enum ovm_freeze_action action);
 
-/** The same as a guardian does it. */
+/** The same as a guardian does it, which leaves the rest to the guest. */
 bool freeze_model_inherit(struct freeze_model *model, enum ovm_freeze_action action);
 
 /** Whether a thread is in the freezer's trap, or stopped where it will stay. */
