@@ -24,16 +24,20 @@ struct hostile_freezer {
 	struct gdb_peer peer;
 	struct freeze_undo undo[FREEZE_MAX_WRITES];
 	size_t nr_undo;
-	struct ovm_freeze_plan plan;
-	struct ovm_freeze_thread threads[FREEZE_MAX_THREADS];
+	struct ovm_freeze_plan *plan;
 };
 
 struct hostile_freezer *hostile_freezer_create(void)
 {
 	struct hostile_freezer *freezer = calloc(1, sizeof(*freezer));
 
-	if (freezer && gdb_peer_start(&freezer->peer))
+	if (!freezer)
+		return NULL;
+	freezer->plan = calloc(1, sizeof(*freezer->plan) +
+					  FREEZE_MAX_THREADS * sizeof(freezer->plan->threads[0]));
+	if (freezer->plan && gdb_peer_start(&freezer->peer))
 		return freezer;
+	free(freezer->plan);
 	free(freezer);
 	return NULL;
 }
@@ -43,6 +47,7 @@ void hostile_freezer_destroy(struct hostile_freezer *freezer)
 	if (!freezer)
 		return;
 	gdb_peer_stop(&freezer->peer);
+	free(freezer->plan);
 	free(freezer);
 }
 
@@ -104,6 +109,7 @@ static void freeze_watch_plan(struct hostile *hostile, const struct ovm_freeze_p
 		for (size_t j = 0; j < sizeof(members) / sizeof(*members); j++)
 			freeze_watch(hostile, &plan->threads[i].task, members[j]);
 		freeze_watch(hostile, &plan->threads[i].sighand, &m->siglock);
+		freeze_watch(hostile, &plan->threads[i].signal, &m->group_flags);
 	}
 	for (uint32_t i = 0; i < plan->calls.nr_cpus; i++) {
 		freeze_watch(hostile, &plan->calls.cpus[i].queue, &plan->calls.first);
@@ -120,13 +126,15 @@ static void freeze_act(struct hostile *hostile, struct hostile_freezer *freezer)
 	struct ovm_freeze_tally tally;
 
 	if (hostile->watching)
-		freeze_watch_plan(hostile, &freezer->plan);
+		freeze_watch_plan(hostile, freezer->plan);
 	for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++) {
-		ovm_freeze_plan_apply(&freezer->plan, actions[i], freeze_write, freezer, &tally);
-		ovm_freeze_plan_look(&freezer->plan, actions[i], &tally);
+		/* As after all were frozen. */
+		freezer->plan->closed = i > 1;
+		ovm_freeze_plan_apply(freezer->plan, actions[i], freeze_write, freezer, &tally);
+		ovm_freeze_plan_look(freezer->plan, actions[i], &tally);
 	}
-	freezer->plan.bequest = OVM_FREEZE_NOTHING;
-	ovm_freeze_plan_inherit(&freezer->plan, freezer->peer.fd);
+	freezer->plan->bequest = OVM_FREEZE_NOTHING;
+	ovm_freeze_plan_inherit(freezer->plan, freezer->peer.fd);
 	freeze_put_back(freezer);
 }
 
@@ -148,7 +156,7 @@ static struct ovm_error *freeze_look(struct hostile *hostile, int32_t pid,
 static struct ovm_error *freeze_plan(struct hostile *hostile, struct hostile_freezer *freezer,
 				     const struct ovm_rec_freezer *rec)
 {
-	struct ovm_freeze_plan *plan = &freezer->plan;
+	struct ovm_freeze_plan *plan = freezer->plan;
 	struct ovm_error *err = ovm_freeze_members_find(freezer->writer, &plan->members);
 	bool is_new;
 
