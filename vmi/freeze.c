@@ -181,7 +181,8 @@ static struct ovm_error *close_set(struct ovm_freezer *freezer, const struct ovm
 			return ovm_freezer_late(freezer, OVM_FREEZE_FREEZE, set);
 	}
 	for (uint32_t i = 0; i < plan->nr; i++)
-		plan->threads[i].dropped |= !plan->threads[i].seen;
+		plan->threads[i].dropped |=
+			!plan->threads[i].seen || ovm_freeze_thread_gone(plan, &plan->threads[i]);
 	plan->closed = true;
 	return NULL;
 }
@@ -260,28 +261,42 @@ struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freez
 	return finish(freezer, began, err, stats);
 }
 
+static struct ovm_error *error_changed(const struct ovm_freeze_thread *thread, const char *how)
+{
+	struct ovm_error *err =
+		ovm_error_format(OVM_ERROR_INCONSISTENT, "thread %d %s", thread->tid, how);
+
+	err->pid = thread->tid;
+	return err;
+}
+
+static struct ovm_error *check_alive(const struct ovm_freeze_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->nr; i++)
+		if (!plan->threads[i].dropped && ovm_freeze_thread_gone(plan, &plan->threads[i]))
+			return error_changed(&plan->threads[i],
+					     "has ended, or was killed, since it was frozen");
+	return NULL;
+}
+
 struct ovm_error *ovm_freezer_check(struct ovm_freezer *freezer)
 {
 	uint64_t deadline = ovm_freeze_now_us() + CHECK_US;
 	struct ovm_freeze_tally tally;
-	struct ovm_error *err = NULL;
+	struct ovm_error *err = check_alive(freezer->plan);
 
 	/* A signal wakes a frozen thread for a moment. */
-	for (;;) {
+	while (!err) {
 		ovm_freeze_plan_look(freezer->plan, OVM_FREEZE_FREEZE, &tally);
-		if (!tally.late || err || ovm_pause_holds(freezer->pause) ||
+		if (!tally.late || ovm_pause_holds(freezer->pause) ||
 		    ovm_freeze_now_us() >= deadline)
 			break;
 		err = ovm_qmp_sleep(ovm_vm_qmp(freezer->options.vm), 1);
 	}
-	if (!tally.late || err)
+	if (err || !tally.late)
 		return err;
-	err = ovm_error_format(OVM_ERROR_INCONSISTENT,
-			       "thread %d is not frozen: a signal has just woken it, or the guest "
-			       "itself has thawed it",
-			       tally.late->tid);
-	err->pid = tally.late->tid;
-	return err;
+	return error_changed(tally.late, "is not frozen: a signal has just woken it, or the guest "
+					 "itself has thawed it");
 }
 
 struct ovm_error *ovm_thaw(struct ovm_freezer *freezer, const struct ovm_freeze_set *set,

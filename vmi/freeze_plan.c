@@ -152,6 +152,15 @@ static void view_thread(const struct ovm_freeze_plan *plan, const struct ovm_fre
 	};
 }
 
+bool ovm_freeze_thread_gone(const struct ovm_freeze_plan *plan,
+			    const struct ovm_freeze_thread *thread)
+{
+	struct view v;
+
+	view_thread(plan, thread, &v);
+	return v.exiting || v.exited;
+}
+
 uint32_t ovm_freeze_thread_state(const struct ovm_freeze_plan *plan,
 				 const struct ovm_freeze_thread *thread)
 {
@@ -192,7 +201,10 @@ static enum step freeze_step(const struct ovm_freeze_plan *plan, const struct ov
 {
 	bool marked = v->jobctl & TRAP_FREEZE;
 
-	if (v->exiting || is_trapped(v) || (marked && is_stopped(v) && !(v->state & STATE_TRACED)))
+	/* Until it is a zombie, memory and files change, and its parent is about to be told. */
+	if (v->exiting)
+		return STEP_WAIT;
+	if (is_trapped(v) || (marked && is_stopped(v) && !(v->state & STATE_TRACED)))
 		return STEP_DONE;
 	if (t->cgroup_frozen && marked)
 		return STEP_WAIT;
@@ -209,10 +221,13 @@ static enum step thaw_step(const struct ovm_freeze_plan *plan, const struct ovm_
 	/* Without being ours it is the guest's own freezer's. */
 	if (v->jobctl & TRAP_FREEZE)
 		return !t->ours ? STEP_DONE : v->siglock_held ? STEP_BLOCKED : STEP_MARK;
-	/* A parent in vfork(2) counts as frozen, too, but waits for its child. */
-	return v->frozen && !is_stopped(v) && !(v->state & STATE_UNINTERRUPTIBLE)
-		       ? wake_again(plan, v, false)
-		       : STEP_DONE;
+	/*
+	 * Without the bit, what is awake will get out of the trap, if only when it is its turn. A
+	 * parent in vfork(2) counts as frozen, too, but waits for its child.
+	 */
+	if (!v->frozen || is_stopped(v) || !is_wakeable(v, false))
+		return STEP_DONE;
+	return wake_again(plan, v, false);
 }
 
 static enum step kill_step(const struct ovm_freeze_plan *plan, const struct view *v)

@@ -104,6 +104,10 @@ void ovm_freeze_plan_apply(struct ovm_freeze_plan *plan, enum ovm_freeze_action 
 /** A guardian's turn, with the VM paused: returns true when nothing is left to be done. */
 bool ovm_freeze_plan_inherit(void *plan, int ipi_fd);
 
+/** Whether a thread has ended, or is about to. */
+bool ovm_freeze_thread_gone(const struct ovm_freeze_plan *plan,
+			    const struct ovm_freeze_thread *thread);
+
 /** State of a thread as the guest has it now. */
 uint32_t ovm_freeze_thread_state(const struct ovm_freeze_plan *plan,
 				 const struct ovm_freeze_thread *thread);
