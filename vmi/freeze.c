@@ -11,6 +11,9 @@ enum {
 	INIT_PID = 1,
 	/* How long a thread may take to fall asleep again. */
 	CHECK_US = 100000,
+	FIRST_ATTEMPT_US = 250000,
+	/* What part of an attempt's time the guest runs undisturbed before the next one. */
+	BREATHS = 8,
 };
 
 /* include/linux/sched.h */
@@ -244,20 +247,48 @@ static struct ovm_error *give_up(struct ovm_freezer *freezer, struct ovm_error *
 	return err;
 }
 
-struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freeze_set *set,
-			     struct ovm_freeze_stats *stats)
+static struct ovm_error *attempt_freeze(struct ovm_freezer *freezer,
+					const struct ovm_freeze_set *set, uint64_t deadline)
 {
-	uint64_t began = start(freezer), deadline = make_deadline(freezer);
 	struct ovm_error *err = begin(freezer, set, deadline);
 
 	if (err)
-		return finish(freezer, began, err, stats);
+		return err;
 	freezer->plan->bequest = OVM_FREEZE_THAW;
 	err = close_set(freezer, set, deadline);
 	if (err)
-		err = give_up(freezer, err);
-	else
-		freezer->frozen = true;
+		return give_up(freezer, err);
+	freezer->frozen = true;
+	return NULL;
+}
+
+/* Whether all was thawed again, and another attempt may do better. */
+static bool may_succeed(const struct ovm_freezer *freezer, const struct ovm_error *err)
+{
+	return err->code == OVM_ERROR_INCONSISTENT && freezer->plan->bequest == OVM_FREEZE_NOTHING;
+}
+
+/*
+ * A child that is frozen before it has executed a program keeps its parent in vfork(2), where that
+ * can't be frozen: all are let go for a while then. Each attempt takes twice as long as the last.
+ */
+struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freeze_set *set,
+			     struct ovm_freeze_stats *stats)
+{
+	uint64_t began = start(freezer), deadline = make_deadline(freezer), now = began;
+	struct ovm_error *err = NULL;
+
+	for (uint64_t us = FIRST_ATTEMPT_US; !err; us *= 2) {
+		bool last = deadline - now <= us;
+
+		err = attempt_freeze(freezer, set, last ? deadline : now + us);
+		if (!err || last || !may_succeed(freezer, err))
+			break;
+		ovm_error_free(err);
+		err = ovm_qmp_sleep(ovm_vm_qmp(freezer->options.vm), (int)(us / 1000 / BREATHS));
+		now = ovm_freeze_now_us();
+		now = now < deadline ? now : deadline;
+	}
 	return finish(freezer, began, err, stats);
 }
 
