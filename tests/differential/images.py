@@ -2,7 +2,8 @@
 """CRIU images of one process as a flat {path: value}, with arbitrary ids made canonical.
 
 What may differ between two right dumps of the same state is taken out here only where it is a name
-without a meaning: ids of files, of shared memory, of kernel objects, numbers of page files. All else
+without a meaning: ids of files, of shared memory, of kernel objects, numbers of page files; and where
+one dumper interrupts a wait that the other has made again, how it is made. All else
 is left for the list of allowed differences. Decoding is pycriu's, the module behind crit."""
 
 import base64
@@ -19,6 +20,14 @@ STACK, VSYSCALL, VDSO, HEAP = 1 << 1, 1 << 2, 1 << 3, 1 << 5
 FILE_PRIVATE, FILE_SHARED, ANON_SHARED, VVAR = 1 << 6, 1 << 7, 1 << 8, 1 << 12
 # Bits of pagemap_entry.flags.
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
+
+# Calls with a time-out, by number (poll, nanosleep, futex, clock_nanosleep), and the register that
+# tells it; the result of one that is interrupted, and the length of the instruction.
+POLL = 7
+TIMED_CALLS = {POLL: "dx", 35: "di", 202: "r10", 230: "dx"}
+INTERRUPTED = 2**64 - 4
+SYSCALL_BYTES = 2
+TIMESPEC = 16
 
 
 class ImageError(Exception):
@@ -43,12 +52,35 @@ class Numbering:
         return self.known.setdefault(key, len(self.known) + 1)
 
 
-class Process:
-    """@root is a directory with the guest's files, as far as they are known here."""
+def registers(directory):
+    """By the number of the thread."""
+    return {path.name: load(path)[0]["thread_info"]["gpregs"]
+            for path in pathlib.Path(directory).glob("core-*.img")}
 
-    def __init__(self, directory, root=None):
+
+def waits_made_again(theirs, ours):
+    """Threads whose wait one dumper interrupts, and the other has made again with the time left:
+    the argument that holds it, and where in memory it is, or None."""
+    former = registers(theirs)
+    result = {}
+    for name, regs in registers(ours).items():
+        argument = TIMED_CALLS.get(regs["ax"])
+        before = former.get(name)
+        if argument and before and before["ax"] == INTERRUPTED and \
+                before["ip"] == regs["ip"] + SYSCALL_BYTES:
+            address = None if regs["ax"] == POLL else regs[argument]
+            result[name] = (argument, address)
+    return result
+
+
+class Process:
+    """@root is a directory with the guest's files, as far as they are known here; @waits are those
+    that only one of the dumps has made again."""
+
+    def __init__(self, directory, root=None, waits=None):
         self.directory = pathlib.Path(directory)
         self.root = root
+        self.waits = waits or {}
         self.raw = {}
         for path in sorted(self.directory.iterdir()):
             if path.suffix == ".img" and not path.name.startswith("pages-") \
@@ -77,7 +109,7 @@ class Process:
         self._files()
         self._queues()
         for tid in roots["threads"]:
-            self.view[f"core-{'leader' if tid == pid else tid}"] = self._one(f"core-{tid}.img")
+            self.view[f"core-{'leader' if tid == pid else tid}"] = self._core(tid)
         self._pages(f"pagemap-{pid}.img", "pages", self._kind)
         known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
                  f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img",
@@ -93,6 +125,24 @@ class Process:
                 self._pages(name, f"shmem-pages-{number}", lambda address: "object")
             else:
                 self.view[name.removesuffix(".img")] = dict(enumerate(self.raw[name]))
+
+    def _core(self, tid):
+        name = f"core-{tid}.img"
+        core = self._one(name)
+        if name in self.waits:
+            regs = core["thread_info"]["gpregs"]
+            if regs["ax"] != INTERRUPTED:
+                regs["ip"] += SYSCALL_BYTES
+            regs["ax"] = regs[self.waits[name][0]] = "of a wait"
+        return core
+
+    def _without_time_left(self, address, data):
+        """A page without the places where the time left of a wait is kept for it."""
+        data = bytearray(data)
+        for _, place in self.waits.values():
+            if place and data and address <= place < address + PAGE:
+                data[place - address:place - address + TIMESPEC] = bytes(TIMESPEC)
+        return bytes(data)
 
     def _clocks(self, name):
         """In nanoseconds, one number each."""
@@ -237,6 +287,7 @@ class Process:
                     data = f.read(PAGE) if flags & PE_PRESENT else b""
                     if flags & PE_PRESENT and len(data) != PAGE:
                         raise ImageError(f"{file} ends within the page for {address:#x}")
+                    data = self._without_time_left(address, data)
                     digest = hashlib.blake2b(data, digest_size=8).hexdigest()
                     what = kind(address)
                     if what == "file" and self.root and self._as_in_file(address, data):
@@ -262,5 +313,5 @@ def flatten(value, path="", into=None):
     return into
 
 
-def flat(directory, root=None):
-    return flatten(Process(directory, root).view)
+def flat(directory, root=None, waits=None):
+    return flatten(Process(directory, root, waits).view)
