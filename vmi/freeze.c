@@ -316,6 +316,8 @@ struct ovm_error *ovm_freezer_check(struct ovm_freezer *freezer)
 	struct ovm_freeze_tally tally;
 	struct ovm_error *err = check_alive(freezer->plan);
 
+	/* Pauses are reported there, and QEMU waits for ever when there is no more room. */
+	ovm_ipi_drain(freezer->plan->ipi_fd);
 	/* A signal wakes a frozen thread for a moment. */
 	while (!err) {
 		ovm_freeze_plan_look(freezer->plan, OVM_FREEZE_FREEZE, &tally);

@@ -93,6 +93,7 @@ struct ovm_error *ovm_freeze_members_find(struct ovm_writer *writer, struct ovm_
 		{signal_type, "flags", NULL, &ret->group_flags},
 		{signal_type, "group_exit_code", NULL, &ret->group_exit_code},
 		{signal_type, "group_stop_count", NULL, &ret->group_stop_count},
+		{signal_type, "nr_threads", NULL, &ret->nr_threads},
 		/* A sleeping lock in kernels for real time, which tells its owner. */
 		{sighand_type, "siglock.rlock.raw_lock.val.counter", "siglock.lock.owner",
 		 &ret->siglock},
@@ -392,6 +393,17 @@ static bool unstop(struct pass *pass, const struct ovm_freeze_thread *t, const s
 	       change(pass, t, &m->state, v->state, STATE_INTERRUPTIBLE);
 }
 
+/* Whether all threads of a group are in the plan: of a threaded cgroup's, some may be elsewhere. */
+static bool has_whole_group(const struct ovm_freeze_plan *plan, const struct ovm_freeze_thread *t)
+{
+	uint64_t nr = 0;
+
+	for (uint32_t i = 0; i < plan->nr; i++)
+		nr += plan->threads[i].signal.address == t->signal.address &&
+		      !plan->threads[i].dropped && is_same(plan, &plan->threads[i]);
+	return nr == ovm_object_load(&t->signal, &plan->members.nr_threads);
+}
+
 /*
  * What complete_signal() of kernel/signal.c does for a signal that kills: no thread looks at other
  * signals or at the freezer's bit any more, not even if the guest itself has set that.  A thread
@@ -409,7 +421,9 @@ static bool end_group(struct pass *pass, const struct ovm_freeze_thread *t)
 		{&m->group_flags, SIGNAL_GROUP_EXIT},
 	};
 
-	if (!pass->plan->closed || ovm_object_load(&t->signal, &m->group_flags) & SIGNAL_GROUP_EXIT)
+	if (!pass->plan->closed ||
+	    ovm_object_load(&t->signal, &m->group_flags) & SIGNAL_GROUP_EXIT ||
+	    !has_whole_group(pass->plan, t))
 		return true;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		uint64_t from = ovm_object_load(&t->signal, parts[i].member);

@@ -51,7 +51,7 @@ struct ovm_freeze_members {
 	struct ovm_member state, jobctl, tif_flags, pf_flags, exit_state, on_cpu, on_rq, frozen;
 	struct ovm_member pid, start_time, sighand, pending, cpu;
 	/* Of struct signal_struct. */
-	struct ovm_member group_flags, group_exit_code, group_stop_count;
+	struct ovm_member group_flags, group_exit_code, group_stop_count, nr_threads;
 	/* Words that are zero when a lock is free. */
 	struct ovm_member siglock, pi_lock;
 };

@@ -61,6 +61,7 @@ static void set_members(struct ovm_freeze_members *m)
 		.group_flags = MEMBER(signal_type, struct model_signal, flags),
 		.group_exit_code = MEMBER(signal_type, struct model_signal, group_exit_code),
 		.group_stop_count = MEMBER(signal_type, struct model_signal, group_stop_count),
+		.nr_threads = MEMBER(signal_type, struct model_signal, nr_threads),
 		.siglock = MEMBER(sighand_type, struct model_sighand, siglock),
 		.pi_lock = MEMBER(task_type, struct model_task, pi_lock),
 	};
@@ -185,6 +186,7 @@ uint32_t freeze_model_add(struct freeze_model *model, enum model_habit habit, ui
 		.cpu = i % MODEL_CPUS,
 		.sighand = (uintptr_t)&model->sighands[leader],
 	};
+	model->signals[leader].nr_threads++;
 	model->habits[i] = habit;
 	model->leaders[i] = leader;
 	follow_habit(model, i);

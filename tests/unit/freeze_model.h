@@ -67,7 +67,7 @@ struct model_sighand {
 };
 
 struct model_signal {
-	uint32_t unused, flags, group_exit_code, group_stop_count;
+	uint32_t nr_threads, flags, group_exit_code, group_stop_count;
 };
 
 struct model_call {
