@@ -117,6 +117,7 @@ static struct ovm_btf *make_types(const struct write_guest_options *options)
 	btf__add_struct(btf, "sighand_struct", SIGHAND_SIZE);
 	btf__add_field(btf, "siglock", ids.spinlock, SIGHAND_SIGLOCK * 8, 0);
 	btf__add_struct(btf, "signal_struct", SIGNAL_SIZE);
+	btf__add_field(btf, "nr_threads", ids.u32, 112 * 8, 0);
 	btf__add_field(btf, "group_exit_code", ids.u32, 120 * 8, 0);
 	btf__add_field(btf, "group_stop_count", ids.u32, 136 * 8, 0);
 	btf__add_field(btf, "flags", ids.u32, 144 * 8, 0);
