@@ -7,6 +7,11 @@
 #include "freeze_plan.h"
 #include "ipi.h"
 
+enum {
+	/** How long one look may take: even large guests are looked through in milliseconds. */
+	OVM_FREEZE_LOOK_MS = 2000,
+};
+
 struct ovm_freezer {
 	struct ovm_freezer_options options;
 	struct ovm_writer *writer;

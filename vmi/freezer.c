@@ -174,11 +174,12 @@ struct ovm_error *ovm_freezer_look(struct ovm_freezer *freezer, const struct ovm
 				   struct ovm_rec_freezer *rec)
 {
 	struct ovm_extract_freezer_args args = {.freezer = rec};
+	const struct ovm_llv_budget budget = {.milliseconds = OVM_FREEZE_LOOK_MS};
 
 	*rec = (struct ovm_rec_freezer){.with_wchan = with_wchan};
 	rec->pid = !set ? -1 : set->cgroup ? 0 : set->pid;
 	return ovm_llv_run(freezer->options.llv, "ovm_extract_freezer",
-			   OVM_LLV_ENTRY(ovm_extract_freezer), &args, NULL, arena);
+			   OVM_LLV_ENTRY(ovm_extract_freezer), &args, &budget, arena);
 }
 
 /* One look at the set, which may come to nothing while the guest runs. */

@@ -5,7 +5,7 @@
 
 #include "gdb_peer.h"
 #include "hostile_private.h"
-#include "vmi/freeze_plan.h"
+#include "vmi/freeze_private.h"
 
 enum {
 	FREEZE_MAX_THREADS = 1024,
@@ -142,11 +142,13 @@ static struct ovm_error *freeze_look(struct hostile *hostile, int32_t pid,
 				     struct ovm_llv_arena *arena, struct ovm_rec_freezer *rec)
 {
 	struct ovm_extract_freezer_args args = {.freezer = rec};
+	struct ovm_llv_budget budget = hostile->ovm.budget;
 
+	budget.milliseconds = OVM_FREEZE_LOOK_MS;
 	*rec = (struct ovm_rec_freezer){.pid = pid, .with_wchan = 1};
 	struct ovm_error *err =
 		ovm_llv_run(hostile->ovm.llv, "ovm_extract_freezer",
-			    OVM_LLV_ENTRY(ovm_extract_freezer), &args, &hostile->ovm.budget, arena);
+			    OVM_LLV_ENTRY(ovm_extract_freezer), &args, &budget, arena);
 
 	if (!err && !rec->supported)
 		err = ovm_error_format(OVM_ERROR_KERNEL, "can't be frozen");
