@@ -60,6 +60,8 @@ LLV_SHARED pid_t ovm_pid_vnr(const struct pid *pid);
 LLV_SHARED struct pid_namespace *ovm_task_pid_ns(const struct task_struct *p);
 /** The state bits of a task, by whichever name its kernel has them. */
 LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p);
+/** Whether the kernel numbers thread flags (TIF_*) as all architectures do by now. */
+LLV_SHARED bool ovm_has_generic_flags(void);
 /** The CPU that a task runs on, or ran on last. */
 LLV_SHARED unsigned int ovm_task_cpu(const struct task_struct *p);
 /** A return address on the stack of a thread that is not on a CPU, for messages; or 0. */

@@ -81,10 +81,13 @@ static void fpstate_before_5_16(const struct fpu *fpu, struct ovm_rec_thread __h
 
 LLV_SHARED void ovm_thread_fpu(struct task_struct *p, struct ovm_rec_thread __host *t)
 {
-	unsigned int bit =
-		llv_type_exists(struct rseq_data) ? NEED_FPU_LOAD_BIT_GENERIC : NEED_FPU_LOAD_BIT;
+	bool generic = llv_type_exists(struct rseq_data);
 
-	t->need_fpu_load = t->tif_flags >> bit & 1;
+	/* It matters only there, and takes a while. */
+	if (p->on_cpu)
+		generic = ovm_has_generic_flags();
+	t->need_fpu_load =
+		t->tif_flags >> (generic ? NEED_FPU_LOAD_BIT_GENERIC : NEED_FPU_LOAD_BIT) & 1;
 	t->has_pkru = llv_field_exists(struct thread_struct___pkru, pkru);
 	if (t->has_pkru)
 		t->pkru = ((const struct thread_struct___pkru *)&p->thread)->pkru;

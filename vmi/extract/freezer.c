@@ -25,8 +25,6 @@ struct __call_single_data___node {
 	struct __call_single_node node;
 };
 
-struct rseq_data; /* asked for by name only */
-
 extern struct cpumask __cpu_online_mask;
 
 enum {
@@ -168,8 +166,7 @@ LLV_ENTRY(ovm_extract_freezer, struct ovm_extract_freezer_args, args)
 	f->supported = supported();
 	if (!f->supported)
 		return;
-	f->sigpending_bit =
-		llv_type_exists(struct rseq_data) ? SIGPENDING_BIT_GENERIC : SIGPENDING_BIT;
+	f->sigpending_bit = ovm_has_generic_flags() ? SIGPENDING_BIT_GENERIC : SIGPENDING_BIT;
 	f->gate = gate();
 	cpus(f);
 	if (f->pid >= 0)

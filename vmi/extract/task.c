@@ -60,6 +60,8 @@ enum {
 	/* Words at the top of a stack that are looked at for return addresses. */
 	WCHAN_WORDS = 256,
 	MAX_THREADS = 1 << 20,
+	/* Bytes of a function that are looked at. */
+	MAX_TEXT = 256,
 };
 
 LLV_SHARED pid_t ovm_pid_nr(const struct pid *pid)
@@ -92,6 +94,43 @@ LLV_SHARED unsigned int ovm_task_state(const struct task_struct *p)
 	if (llv_field_exists(struct task_struct, __state))
 		return p->__state;
 	return ((const struct task_struct___state *)p)->state;
+}
+
+/*
+ * The bit that a function sets in its task's flags: "lock orb $imm8, disp(reg)", f0 80 /1 ib. Bytes
+ * of the text are looked at one by one; what lies in between may look alike, so that two functions
+ * are asked.
+ */
+static unsigned int flag_set_by(u64 function)
+{
+	for (unsigned int i = 0; function && i < MAX_TEXT; i++) {
+		u64 at = function + i;
+
+		if (llv_load_u8(at) != 0xf0)
+			continue;
+		at += 1 + ((llv_load_u8(at + 1) & 0xf0) == 0x40);
+		u8 modrm = llv_load_u8(at + 1), mod = modrm >> 6;
+
+		if (llv_load_u8(at) != 0x80 || (modrm >> 3 & 7) != 1 || mod == 3)
+			continue;
+		at += 2 + ((modrm & 7) == 4) + (mod == 1 ? 1 : mod == 2 ? 4 : 0);
+		return llv_load_u8(at);
+	}
+	return 0;
+}
+
+/*
+ * da3f033a9fbf ("x86: Use generic TIF bits", v6.18) took TIF_SIGPENDING from bit 2 to bit 1. Types
+ * don't tell before v6.19, which has struct rseq_data (faba9d250eae), but the text does.
+ */
+LLV_SHARED bool ovm_has_generic_flags(void)
+{
+	unsigned int flag = flag_set_by(llv_symbol("signal_wake_up_state"));
+
+	if ((flag == 1 << 1 || flag == 1 << 2) &&
+	    flag == flag_set_by(llv_symbol("calculate_sigpending")))
+		return flag == 1 << 1;
+	return llv_type_exists(struct rseq_data);
 }
 
 LLV_SHARED unsigned int ovm_task_cpu(const struct task_struct *p)
