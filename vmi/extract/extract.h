@@ -168,7 +168,7 @@ LLV_SHARED struct ovm_rec_file __host *ovm_path_record(struct ovm_files __host *
 						       const struct path *path,
 						       enum ovm_rec_file_kind kind);
 
-/* ---- pipe.c, eventfd.c, timerfd.c, holder.c -------------------------------------------------- */
+/* ---- pipe.c, eventfd.c, timerfd.c, epoll.c, signalfd.c, holder.c --------------------------- */
 
 /** The pipe behind a file, NULL if there is none; to be called once for each file. */
 LLV_SHARED struct ovm_rec_pipe __host *ovm_pipe(struct ovm_files __host *files,
@@ -185,7 +185,15 @@ LLV_SHARED struct ovm_rec_timerfd __host *ovm_timerfd(const struct file *file);
 LLV_SHARED spinlock_t *ovm_timerfd_lock(const struct file *file);
 /** Whether a timer is just expiring: it is off its queue, and not marked yet. */
 LLV_SHARED bool ovm_timerfd_fires(const struct file *file);
-/** Find other processes that have pipes and eventfds of @leader open; when all files are known. */
+LLV_SHARED bool ovm_file_is_epoll(const struct file *file);
+LLV_SHARED struct ovm_rec_epoll __host *ovm_epoll(const struct file *file);
+LLV_SHARED struct mutex *ovm_epoll_lock(const struct file *file);
+LLV_SHARED bool ovm_file_is_signalfd(const struct file *file);
+LLV_SHARED struct ovm_rec_signalfd __host *ovm_signalfd(const struct file *file);
+/**
+ * Find other processes that have pipes, eventfds, epoll instances or sockets of @leader open; when
+ * all files are known.
+ */
 LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader);
 
 /* ---- socket.c, sk_queue.c, unix_socket.c --------------------------------------------------- */

@@ -115,6 +115,10 @@ static enum ovm_rec_file_kind anonymous_kind(const struct file *file)
 		return OVM_REC_FILE_EVENTFD;
 	if (ovm_file_is_timerfd(file))
 		return OVM_REC_FILE_TIMERFD;
+	if (ovm_file_is_epoll(file))
+		return OVM_REC_FILE_EPOLL;
+	if (ovm_file_is_signalfd(file))
+		return OVM_REC_FILE_SIGNALFD;
 	return OVM_REC_FILE_ANON_INODE;
 }
 
@@ -246,6 +250,12 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 		break;
 	case OVM_REC_FILE_TIMERFD:
 		rec->timerfd = ovm_timerfd(file);
+		break;
+	case OVM_REC_FILE_EPOLL:
+		rec->epoll = ovm_epoll(file);
+		break;
+	case OVM_REC_FILE_SIGNALFD:
+		rec->signalfd = ovm_signalfd(file);
 		break;
 	case OVM_REC_FILE_SOCKET:
 		rec->socket = socket_of(files, file->f_inode);

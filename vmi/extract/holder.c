@@ -2,9 +2,9 @@
 /*
  * Who else has a file open.
  *
- * A pipe, an event counter or a Unix socket that another process has open too leads out of what is
- * saved. Counters tell whether there may be one; only then the descriptor tables of all processes
- * are looked through.
+ * A pipe, an event counter, an epoll instance or a Unix socket that another process has open too
+ * leads out of what is saved. Counters tell whether there may be one; only then the descriptor
+ * tables of all processes are looked through.
  */
 #include "extract.h"
 
@@ -27,7 +27,8 @@ static u64 references(const struct file *file)
 /* Whether it means something that others have a file open, too. */
 static bool connects(const struct ovm_rec_file __host *file)
 {
-	return file->pipe || file->eventfd || (file->socket && file->socket->unix_socket);
+	return file->pipe || file->eventfd || file->epoll ||
+	       (file->socket && file->socket->unix_socket);
 }
 
 static bool leads_out(const struct ovm_rec_file __host *file)

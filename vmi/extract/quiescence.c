@@ -126,6 +126,8 @@ static void event_locks(const struct file *file, struct locks __host *locks)
 	    !CHECK_SPIN(locks, "timerfd->wqh.lock", ovm_timerfd_lock(file)) &&
 	    ovm_timerfd_fires(file))
 		REPORT(locks, "timerfd (expiring)", 0, 0, 0);
+	if (ovm_file_is_epoll(file))
+		CHECK_MUTEX(locks, "eventpoll->mtx", ovm_epoll_lock(file));
 }
 
 static void file_locks(struct file *file, struct locks __host *locks)

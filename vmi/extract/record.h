@@ -348,6 +348,8 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_MEMFD_HUGETLB,
 	OVM_REC_FILE_EVENTFD,
 	OVM_REC_FILE_TIMERFD,
+	OVM_REC_FILE_EPOLL,
+	OVM_REC_FILE_SIGNALFD,
 };
 
 /* Another process that has a file open, any one of them; @pid is 0 if there is none. */
@@ -404,6 +406,27 @@ struct ovm_rec_timerfd {
 	__u8 cancelled;
 };
 
+/*
+ * What an epoll instance waits for: a file, which descriptor @fd led to when it was added. By now
+ * that may be closed, or lead to another file, if others lead to this one.
+ */
+struct ovm_rec_epoll_entry {
+	struct ovm_rec_epoll_entry __host *next;
+	__u64 file; /* identity */
+	__s32 fd;
+	__u32 events; /* EPOLL*; without any but flags: a disabled EPOLLONESHOT */
+	__u64 data;
+};
+
+struct ovm_rec_epoll {
+	struct ovm_rec_epoll_entry __host *entries;
+	__u64 nr_entries;
+};
+
+struct ovm_rec_signalfd {
+	__u64 signals; /* those that are read: bit N - 1 is signal N */
+};
+
 /* One struct file. */
 struct ovm_rec_file {
 	struct ovm_rec_file __host *next;
@@ -451,12 +474,14 @@ struct ovm_rec_file {
 	struct ovm_rec_pipe __host *pipe;
 	struct ovm_rec_eventfd __host *eventfd;
 	struct ovm_rec_timerfd __host *timerfd;
+	struct ovm_rec_epoll __host *epoll;
+	struct ovm_rec_signalfd __host *signalfd;
 	/* Of sockets, unless opened by name (O_PATH). */
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the process that lead to it. */
 	__u64 nr_fds;
-	/* Of pipes, FIFOs, eventfds, sockets: references by descriptors (of all processes) and by
-	 * system calls that go on. */
+	/* Of pipes, FIFOs, eventfds, epoll, sockets: references by descriptors (of all processes)
+	 * and by system calls that go on. */
 	__u64 nr_references;
 	struct ovm_rec_holder holder;
 };
