@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "files.h"
+#include "vmi/cleanup.h"
 
 enum {
 	PATH_LEN_MAX = 4095,
@@ -18,6 +19,10 @@ enum {
 	OWNER_PGRP = 2,
 	MEM_MAJOR = 1,
 };
+
+/* The kernel's values (linux/eventpoll.h), and those that an entry keeps when it is disabled. */
+static const uint32_t K_EPOLLONESHOT = 1u << 30;
+static const uint32_t K_EPOLL_FLAGS = 15u << 28;
 
 static const char *const kinds[] = {
 	[OVM_REC_FILE_REGULAR] = "file",
@@ -39,6 +44,8 @@ static const char *const kinds[] = {
 	[OVM_REC_FILE_MEMFD_HUGETLB] = "memfd of huge pages",
 	[OVM_REC_FILE_EVENTFD] = "eventfd",
 	[OVM_REC_FILE_TIMERFD] = "timerfd",
+	[OVM_REC_FILE_EPOLL] = "epoll instance",
+	[OVM_REC_FILE_SIGNALFD] = "signalfd",
 };
 
 static const char *kind_name(const struct ovm_rec_file *file)
@@ -158,6 +165,10 @@ static const char *kind_problem(const struct ovm_image_process *p, const struct 
 		return ovm_image_eventfd_problem(file);
 	case OVM_REC_FILE_TIMERFD:
 		return ovm_image_timerfd_problem(file);
+	case OVM_REC_FILE_EPOLL:
+		return ovm_image_epoll_problem(file);
+	case OVM_REC_FILE_SIGNALFD:
+		return ovm_image_signalfd_problem(file);
 	case OVM_REC_FILE_SOCKET:
 		return NULL;
 	default:
@@ -177,7 +188,7 @@ static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IM
 /* Whether it means something that others have a file open, too. */
 static bool connects(const struct ovm_rec_file *file)
 {
-	return file->pipe || file->eventfd || ovm_image_file_is_unix_socket(file);
+	return file->pipe || file->eventfd || file->epoll || ovm_image_file_is_unix_socket(file);
 }
 
 /* A system call takes a reference too, as long as it goes on. */
@@ -215,6 +226,47 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_image
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open elsewhere as well, though in no process",
 				 fd->fd, kind_name(file), quoted);
+}
+
+/* CRIU adds all entries with EPOLLERR and EPOLLHUP, as the kernel does. */
+static bool is_disabled(const struct ovm_rec_epoll_entry *entry)
+{
+	return entry->events & K_EPOLLONESHOT && !(entry->events & ~K_EPOLL_FLAGS);
+}
+
+static void check_epoll_entry(struct ovm_image_report *report, int32_t fd,
+			      const struct ovm_image_epoll_entry *entry)
+{
+	if (!entry->file)
+		ovm_image_reason(report,
+				 "fd %d: epoll instance waits for a file that was fd %d, and to "
+				 "which no descriptor is left: CRIU can't add it",
+				 fd, entry->rec->fd);
+	else if (entry->fd != entry->rec->fd)
+		ovm_image_warn(report,
+			       "fd %d: epoll instance waits for what was fd %d: restored as fd %d, "
+			       "which leads to the same file",
+			       fd, entry->rec->fd, entry->fd);
+	else if (is_disabled(entry->rec))
+		ovm_image_warn(report,
+			       "fd %d: epoll instance has fd %d disabled (EPOLLONESHOT): restored, "
+			       "it tells errors and hang-ups",
+			       fd, entry->rec->fd);
+}
+
+static void check_epoll(struct ovm_image_report *report, struct ovm_image_epoll_table *table,
+			const struct ovm_rec_fd *fd)
+{
+	_cleanup_free_ struct ovm_image_epoll_entry *entries = NULL;
+	struct ovm_error *err = ovm_image_epoll_entries(table, fd->file, &entries);
+
+	if (err) {
+		ovm_error_free(err);
+		report->out_of_memory = true;
+		return;
+	}
+	for (uint64_t i = 0; i < fd->file->epoll->nr_entries; i++)
+		check_epoll_entry(report, fd->fd, &entries[i]);
 }
 
 static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
@@ -285,16 +337,23 @@ static void check_order(struct ovm_image_report *report, const struct ovm_rec_pr
 static void check_fds(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
 	const struct ovm_image_set alone = {.processes = p, .nr_processes = 1};
-	struct ovm_image_socket_table *sockets;
+	_cleanup_epoll_table_ struct ovm_image_epoll_table *epolls = NULL;
+	struct ovm_image_socket_table *sockets = NULL;
 	struct ovm_error *err = ovm_image_socket_table_create(&alone, &sockets);
 
+	if (!err)
+		err = ovm_image_epoll_table_create(&alone, &epolls);
 	if (err) {
+		ovm_image_socket_table_destroy(sockets);
 		ovm_error_free(err);
 		report->out_of_memory = true;
 		return;
 	}
-	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
+	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next) {
 		check_fd(report, p, sockets, fd);
+		if (fd->file && fd->file->epoll && ovm_image_epoll_is_first(epolls, fd))
+			check_epoll(report, epolls, fd);
+	}
 	ovm_image_socket_table_destroy(sockets);
 }
 

@@ -41,6 +41,10 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 		return FD_TYPES__EVENTFD;
 	case OVM_REC_FILE_TIMERFD:
 		return FD_TYPES__TIMERFD;
+	case OVM_REC_FILE_EPOLL:
+		return FD_TYPES__EVENTPOLL;
+	case OVM_REC_FILE_SIGNALFD:
+		return FD_TYPES__SIGNALFD;
 	case OVM_REC_FILE_SOCKET:
 		return FD_TYPES__UNIXSK;
 	default:
@@ -141,6 +145,7 @@ static struct ovm_error *put_path(struct ovm_image_file *image,
 static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 					const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files,
+					struct ovm_image_epoll_table *epolls,
 					const struct ovm_image_file_ref *ref)
 {
 	const struct ovm_rec_file *file = ref->file;
@@ -159,6 +164,10 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 		return ovm_image_put_eventfd(image, &parts, file->eventfd);
 	case FD_TYPES__TIMERFD:
 		return ovm_image_put_timerfd(image, &parts, file->timerfd, set);
+	case FD_TYPES__EVENTPOLL:
+		return ovm_image_put_epoll(image, &parts, file, epolls);
+	case FD_TYPES__SIGNALFD:
+		return ovm_image_put_signalfd(image, &parts, file->signalfd);
 	case FD_TYPES__MEMFD:
 		return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
 	default:
@@ -187,6 +196,20 @@ static struct ovm_error *put_sockets(struct ovm_image_file *image,
 	return err;
 }
 
+static struct ovm_error *put_files(struct ovm_image_file *image, const struct ovm_image_set *set,
+				   const struct ovm_image_file_table *files)
+{
+	_cleanup_epoll_table_ struct ovm_image_epoll_table *epolls = NULL;
+	struct ovm_error *err = ovm_image_epoll_table_create(set, &epolls);
+
+	for (size_t i = 0; i < files->nr && !err; i++)
+		if (files->by_id[i]->use == OVM_IMAGE_FILE_PATH)
+			err = put_path(image, files, files->by_id[i]);
+		else if (!ovm_image_file_is_unix_socket(files->by_id[i]->file))
+			err = put_descriptor(image, set, files, epolls, files->by_id[i]);
+	return err;
+}
+
 struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files,
 					const struct ovm_image_socket_table *sockets, int dir_fd)
@@ -194,11 +217,8 @@ struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
 	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_FILES, 0, &image);
 
-	for (size_t i = 0; i < files->nr && !err; i++)
-		if (files->by_id[i]->use == OVM_IMAGE_FILE_PATH)
-			err = put_path(image, files, files->by_id[i]);
-		else if (!ovm_image_file_is_unix_socket(files->by_id[i]->file))
-			err = put_descriptor(image, set, files, files->by_id[i]);
+	if (!err)
+		err = put_files(image, set, files);
 	if (!err)
 		err = put_sockets(image, files, sockets);
 	if (err)

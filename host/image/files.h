@@ -3,6 +3,7 @@
 #ifndef OVM_HOST_IMAGE_FILES_H
 #define OVM_HOST_IMAGE_FILES_H
 
+#include "epoll.h"
 #include "file.h"
 #include "file_table.h"
 #include "image.h"
@@ -38,6 +39,15 @@ struct ovm_error *ovm_image_put_timerfd(struct ovm_image_file *image,
 					const struct ovm_rec_timerfd *timerfd,
 					const struct ovm_image_set *set);
 
+/** @table tells which descriptors lead to what it waits for. */
+struct ovm_error *ovm_image_put_epoll(struct ovm_image_file *image,
+				      struct ovm_image_file_parts *parts,
+				      const struct ovm_rec_file *file,
+				      struct ovm_image_epoll_table *table);
+struct ovm_error *ovm_image_put_signalfd(struct ovm_image_file *image,
+					 struct ovm_image_file_parts *parts,
+					 const struct ovm_rec_signalfd *signalfd);
+
 struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
 					    struct ovm_image_file_parts *parts,
 					    const struct ovm_image_socket *socket);
@@ -48,5 +58,7 @@ struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
 const char *ovm_image_pipe_problem(const struct ovm_rec_file *file);
 const char *ovm_image_eventfd_problem(const struct ovm_rec_file *file);
 const char *ovm_image_timerfd_problem(const struct ovm_rec_file *file);
+const char *ovm_image_epoll_problem(const struct ovm_rec_file *file);
+const char *ovm_image_signalfd_problem(const struct ovm_rec_file *file);
 
 #endif /* OVM_HOST_IMAGE_FILES_H */
