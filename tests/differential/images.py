@@ -188,6 +188,12 @@ class Process:
         for name, letter in ("left", "v"), ("interval", "i"):
             timer[name] = timer.pop(f"{letter}sec") * 10**9 + timer.pop(f"{letter}nsec")
 
+    @staticmethod
+    def _epoll(epoll):
+        """The entries in the order of their descriptors: it is that of addresses in the kernel."""
+        entries = [{k: v for k, v in e.items() if k != "id"} for e in epoll.get("tfd", [])]
+        epoll["tfd"] = dict(enumerate(sorted(entries, key=lambda e: (e["tfd"], e["data"]))))
+
     def _queues(self):
         """What waits in each socket: messages; of streams, bytes, however they are divided."""
         queues = {}
@@ -228,6 +234,8 @@ class Process:
                 path = entry[kind].pop("regf_id")
                 entry[kind]["reg"] = {k: v for k, v in paths[path].items() if k != "id"}
                 by_id.pop(path, None)
+            elif kind == "epfd":
+                self._epoll(entry[kind])
             elif kind == "tfd":
                 self._timer(entry[kind])
             elif kind == "usk":

@@ -228,6 +228,22 @@ static struct json_object *show_timerfd(const struct ovm_rec_timerfd *timer)
 	return o;
 }
 
+static struct json_object *show_epoll(const struct ovm_rec_epoll *epoll)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (const struct ovm_rec_epoll_entry *e = epoll->entries; e; e = e->next) {
+		struct json_object *o = json_object_new_object();
+
+		NUMBER(o, e, file);
+		SIGNED(o, e, fd);
+		NUMBER(o, e, events);
+		NUMBER(o, e, data);
+		json_object_array_add(array, o);
+	}
+	return array;
+}
+
 static struct json_object *show_file(const struct ovm_rec_file *f)
 {
 	struct json_object *o = json_object_new_object();
@@ -268,6 +284,10 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 		NUMBER(o, f->eventfd, count);
 	if (f->timerfd)
 		json_object_object_add(o, "timerfd", show_timerfd(f->timerfd));
+	if (f->epoll)
+		json_object_object_add(o, "epoll", show_epoll(f->epoll));
+	if (f->signalfd)
+		NUMBER(o, f->signalfd, signals);
 	return o;
 }
 

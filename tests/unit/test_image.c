@@ -662,6 +662,87 @@ OVM_TEST(image, an_eventfd_has_its_count)
 	ASSERT_EQ_U64(file->efd->flags, 04002);
 }
 
+OVM_TEST(image, a_signalfd_has_its_signals)
+{
+	struct ovm_rec_signalfd signalfd = {.signals = 0x8000000000000201};
+
+	image_model_init(&model);
+	model.files[MODEL_LOG].kind = OVM_REC_FILE_SIGNALFD;
+	model.files[MODEL_LOG].flags = 04002;
+	model.files[MODEL_LOG].signalfd = &signalfd;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+	ASSERT_EQ_U64(info->type, FD_TYPES__SIGNALFD);
+	ASSERT_TRUE(file->sgfd);
+	ASSERT_EQ_U64(file->sgfd->sigmask, 0x8000000000000201);
+	ASSERT_EQ_U64(file->sgfd->flags, 04002);
+}
+
+/* A chain of entries. */
+static void make_epoll(struct ovm_rec_epoll *epoll, struct ovm_rec_epoll_entry *entries, size_t nr)
+{
+	*epoll = (struct ovm_rec_epoll){.entries = nr ? entries : NULL, .nr_entries = nr};
+	for (size_t i = 0; i < nr; i++)
+		entries[i].next = i + 1 < nr ? &entries[i + 1] : NULL;
+	model.files[MODEL_LOG].kind = OVM_REC_FILE_EPOLL;
+	model.files[MODEL_LOG].epoll = epoll;
+}
+
+OVM_TEST(image, an_epoll_instance_has_entries_that_each_have_a_descriptor)
+{
+	struct ovm_rec_epoll epoll;
+
+	image_model_init(&model);
+	model.files[MODEL_NULL].dev_major = 8;
+	model.files[MODEL_NULL].dev_minor = 1;
+	/* The first file has descriptors 0 and 2, the second one has 7. */
+	struct ovm_rec_epoll_entry entries[] = {
+		{.file = model.files[MODEL_NULL].file, .fd = 5, .events = 0x19, .data = 50},
+		{.file = model.files[MODEL_NULL].file,
+		 .fd = 0,
+		 .events = 0x80000005,
+		 .data = ~0ull},
+		{.file = model.files[MODEL_MEMFD].file, .fd = 0, .events = 1, .data = 70},
+	};
+
+	make_epoll(&epoll, entries, 3);
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+	ASSERT_EQ_U64(info->type, FD_TYPES__EVENTPOLL);
+	ASSERT_TRUE(file->epfd);
+	ASSERT_EQ_U64(file->epfd->id, info->id);
+	ASSERT_EQ_U64(file->epfd->n_tfd, 3);
+	const uint32_t fds[] = {2, 0, 7};
+
+	for (size_t i = 0; i < 3; i++) {
+		const EventpollTfdEntry *tfd = file->epfd->tfd[i];
+
+		ASSERT_EQ_U64(tfd->id, info->id);
+		ASSERT_EQ_U64(tfd->tfd, fds[i]);
+		ASSERT_EQ_U64(tfd->events, entries[i].events);
+		ASSERT_EQ_U64(tfd->data, entries[i].data);
+	}
+	ASSERT_EQ_U64(file->epfd->tfd[0]->dev, 0x800001);
+	ASSERT_EQ_U64(file->epfd->tfd[0]->inode, 100 + MODEL_NULL);
+}
+
+OVM_TEST(image, an_epoll_instance_may_be_empty)
+{
+	struct ovm_rec_epoll epoll;
+
+	image_model_init(&model);
+	make_epoll(&epoll, NULL, 0);
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, 1);
+	MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+	ASSERT_TRUE(file->epfd && !file->epfd->n_tfd);
+}
+
 OVM_TEST(image, a_timerfd_goes_on_as_if_it_had_just_been_looked_at)
 {
 	/* At 5.000000001 s on CLOCK_MONOTONIC, 6.000000002 on CLOCK_BOOTTIME, 7 on CLOCK_REALTIME.

@@ -177,6 +177,7 @@ OVM_TEST(image_check, refuses_counters_and_timers_that_criu_has_no_place_for)
 {
 	struct ovm_rec_eventfd eventfd = {.count = UINT32_MAX};
 	struct ovm_rec_timerfd timerfd = {.clock = 1};
+	struct ovm_rec_signalfd signalfd = {.signals = 1};
 	struct ovm_rec_file *file = &m.files[MODEL_LOG];
 
 	start();
@@ -199,6 +200,96 @@ OVM_TEST(image_check, refuses_counters_and_timers_that_criu_has_no_place_for)
 	ASSERT_REFUSED("is off, and still to be cancelled");
 	timerfd.armed = 1;
 	ASSERT_OK(ovm_image_check(&m.set));
+	start();
+	file->kind = OVM_REC_FILE_SIGNALFD;
+	ASSERT_REFUSED("fd 1: signalfd (/var/log/program) has no known content");
+	file->signalfd = &signalfd;
+	ASSERT_OK(ovm_image_check(&m.set));
+}
+
+/* Standard output is an epoll instance. */
+static void start_with_epoll(struct ovm_rec_epoll *epoll, struct ovm_rec_epoll_entry *entries,
+			     size_t nr)
+{
+	struct ovm_rec_file *file = &m.files[MODEL_LOG];
+
+	start();
+	*epoll = (struct ovm_rec_epoll){.entries = entries, .nr_entries = nr};
+	for (size_t i = 0; i < nr; i++) {
+		entries[i].next = i + 1 < nr ? &entries[i + 1] : NULL;
+		entries[i].file = m.files[MODEL_NULL].file;
+	}
+	file->kind = OVM_REC_FILE_EPOLL;
+	file->epoll = epoll;
+	file->nr_fds = file->nr_references = 1;
+}
+
+OVM_TEST(image_check, refuses_epoll_entries_without_a_descriptor)
+{
+	struct ovm_rec_epoll_entry entries[] = {
+		{.fd = 0, .events = 1}, {.fd = 2, .events = 1}, {.fd = 5, .events = 1}};
+	struct ovm_rec_epoll epoll;
+
+	/* Two descriptors lead to the file. */
+	start_with_epoll(&epoll, entries, 2);
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+	start_with_epoll(&epoll, entries, 3);
+	ASSERT_REFUSED("fd 1: epoll instance waits for a file that was fd 5, and to which no");
+	start_with_epoll(&epoll, entries, 1);
+	entries[0].file = 0x1234;
+	ASSERT_REFUSED("waits for a file that was fd 0");
+	start_with_epoll(&epoll, entries, 1);
+	entries[0].fd = 5;
+	ASSERT_WARNED("waits for what was fd 5: restored as fd 0");
+	start_with_epoll(&epoll, entries, 1);
+	m.files[MODEL_LOG].epoll = NULL;
+	ASSERT_REFUSED("has no known content");
+}
+
+OVM_TEST(image_check, warns_of_epoll_entries_that_are_disabled)
+{
+	struct ovm_rec_epoll_entry entry = {.fd = 0, .events = 0x40000000};
+	struct ovm_rec_epoll epoll;
+
+	start_with_epoll(&epoll, &entry, 1);
+	ASSERT_WARNED("fd 1: epoll instance has fd 0 disabled (EPOLLONESHOT)");
+	entry.events = 0x40000001;
+	start_with_epoll(&epoll, &entry, 1);
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+}
+
+OVM_TEST(image_check, refuses_epoll_instances_that_others_have_open)
+{
+	struct ovm_rec_epoll epoll;
+
+	start_with_epoll(&epoll, NULL, 0);
+	ASSERT_OK(ovm_image_check(&m.set));
+	m.files[MODEL_LOG].nr_references = 1 + MODEL_NR_THREADS + 1;
+	m.files[MODEL_LOG].holder = (struct ovm_rec_holder){77, "cat"};
+	ASSERT_REFUSED("is open in process 77 (cat) as well");
+}
+
+OVM_TEST(image_check, has_an_end_with_many_epoll_entries_of_one_file)
+{
+	enum { NR = 200000 };
+	struct ovm_rec_epoll_entry *entries = calloc(NR, sizeof(*entries));
+	struct ovm_rec_fd *fds = calloc(NR, sizeof(*fds));
+	struct ovm_rec_epoll epoll;
+
+	ASSERT_TRUE(entries && fds);
+	start_with_epoll(&epoll, entries, NR);
+	for (int i = 0; i < NR; i++) {
+		entries[i].fd = NR + i;
+		fds[i] = (struct ovm_rec_fd){i + 1 < NR ? &fds[i + 1] : NULL, 10 + i, 0,
+					     &m.files[i % 2 ? MODEL_NULL : MODEL_LOG]};
+	}
+	m.fds[MODEL_NR_FDS - 1].next = fds;
+	m.files[MODEL_LOG].nr_fds = m.files[MODEL_LOG].nr_references = 1 + NR / 2;
+	ASSERT_REFUSED("to which no descriptor is left");
+	free(entries);
+	free(fds);
 }
 
 OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)
