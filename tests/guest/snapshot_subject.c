@@ -12,8 +12,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -163,6 +165,26 @@ static void make_events(void)
 			&(struct itimerspec){.it_value.tv_sec = 1}, NULL);
 }
 
+/* An epoll instance within another one that waits for several files, and for most of them twice. */
+static void make_watches(void)
+{
+	int inner = epoll_create1(0), outer = epoll_create1(0), file = -1;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	sigset_t signals;
+
+	for (int i = 0; i < 9; i++) {
+		if (i % 2 == 0)
+			file = epoll_create1(0);
+		event.data.u64 = 1000 + i;
+		epoll_ctl(inner, EPOLL_CTL_ADD, i % 2 ? dup(file) : file, &event);
+	}
+	epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGRTMAX);
+	signalfd(-1, &signals, 0);
+}
+
 static int bound(int type, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -212,6 +234,7 @@ int main(void)
 			return 1;
 	make_timers();
 	make_events();
+	make_watches();
 	make_sockets();
 	sleep(1);
 	close(open("/tmp/subject.ready", O_WRONLY | O_CREAT, 0600));

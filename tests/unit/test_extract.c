@@ -251,10 +251,30 @@ static void check_sockets(const struct ovm_rec_process *process)
 	ASSERT_EQ_U64(named, 2);
 }
 
+/* One that waits for nine files, one that waits for this one, and five that wait for nothing. */
+static void check_epolls(const struct ovm_rec_process *process)
+{
+	uint64_t nr = 0, entries = 0, data = 0;
+
+	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+		if (!file->epoll)
+			continue;
+		nr++;
+		entries += file->epoll->nr_entries;
+		for (const struct ovm_rec_epoll_entry *e = file->epoll->entries; e; e = e->next) {
+			ASSERT_EQ_U64(e->events, 0x80000019);
+			data += e->data;
+		}
+	}
+	ASSERT_EQ_U64(nr, 7);
+	ASSERT_EQ_U64(entries, 10);
+	ASSERT_EQ_U64(data, 1000 + 1001 + 1002 + 1003 + 1004 + 1005 + 1006 + 1007 + 1008 + 1008);
+}
+
 /* What tests/guest/snapshot_subject.c makes. */
 static void check_subject(const struct ovm_rec_process *process)
 {
-	unsigned int pipes = 0, eventfds = 0, timerfds = 0;
+	unsigned int pipes = 0, eventfds = 0, timerfds = 0, signalfds = 0;
 
 	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
 		ASSERT_TRUE(!file->holder.pid);
@@ -273,10 +293,16 @@ static void check_subject(const struct ovm_rec_process *process)
 			ASSERT_EQ_U64(file->timerfd->ticks, file->timerfd->clock == 0);
 			timerfds++;
 		}
+		if (file->signalfd) {
+			ASSERT_EQ_U64(file->signalfd->signals, 0x8000000000000001);
+			signalfds++;
+		}
 	}
 	ASSERT_EQ_U64(pipes, 2);
 	ASSERT_EQ_U64(eventfds, 1);
 	ASSERT_EQ_U64(timerfds, 2);
+	ASSERT_EQ_U64(signalfds, 1);
+	check_epolls(process);
 	check_sockets(process);
 }
 
