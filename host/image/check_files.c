@@ -185,13 +185,26 @@ static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IM
 	return quoted;
 }
 
-/* Whether it means something that others have a file open, too. */
+/* Whether it means something that others have a file open, too; of locks, see leads_out(). */
 static bool connects(const struct ovm_rec_file *file)
 {
 	return file->pipe || file->eventfd || file->epoll || ovm_image_file_is_unix_socket(file);
 }
 
-/* A system call takes a reference too, as long as it goes on. */
+/* Whoever has the file open holds these too; a POSIX lock is of one process alone. */
+static bool has_shared_locks(const struct ovm_rec_file *file)
+{
+	const struct ovm_rec_file_lock *lock = file->locks;
+
+	while (lock && lock->kind == OVM_REC_FILE_LOCK_POSIX)
+		lock = lock->next;
+	return lock;
+}
+
+/*
+ * A system call takes a reference too, as long as it goes on. A file that is only locked may be
+ * mapped besides: there, references alone tell nothing.
+ */
 static bool leads_out(const struct ovm_image_process *p, const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_pipe *pipe = file->pipe;
@@ -209,7 +222,7 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_image
 	const struct ovm_rec_holder *holder = &file->holder;
 	char quoted[OVM_IMAGE_QUOTED_MAX], comm[OVM_IMAGE_QUOTED_MAX];
 
-	if (!connects(file))
+	if (!connects(file) && !has_shared_locks(file))
 		return;
 	if (!holder->pid && file->pipe)
 		holder = &file->pipe->holder;
@@ -286,7 +299,6 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 	const char *const problems[] = {
 		kind_problem(p, file),
 		owner_problem(report, p, file),
-		file->has_locks ? "is locked, which this version does not save" : NULL,
 	};
 
 	check_holder(report, p, fd);
@@ -355,6 +367,7 @@ static void check_fds(struct ovm_image_report *report, const struct ovm_image_pr
 			check_epoll(report, epolls, fd);
 	}
 	ovm_image_socket_table_destroy(sockets);
+	ovm_image_check_file_locks(report, p);
 }
 
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p)

@@ -29,6 +29,7 @@ static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
 	[OVM_IMAGE_MEMFD] = PLAIN("memfd", 0x48453499),
 	[OVM_IMAGE_PIPES_DATA] = PLAIN("pipes-data", 0x56453709),
 	[OVM_IMAGE_FIFO_DATA] = PLAIN("fifo-data", 0x59333054),
+	[OVM_IMAGE_FILE_LOCKS] = PLAIN("filelocks", 0x54323616),
 	[OVM_IMAGE_PAGEMAP] = NUMBERED("pagemap-", 0x56084025),
 	[OVM_IMAGE_PAGEMAP_SHMEM] = NUMBERED("pagemap-shmem-", 0x56084025),
 	[OVM_IMAGE_SECCOMP] = PLAIN("seccomp", 0x64413049),

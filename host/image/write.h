@@ -31,6 +31,9 @@ struct ovm_error *ovm_image_write_sk_queues(const struct ovm_image_file_table *f
 struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd);
 /** pipes-data.img and fifo-data.img, as far as there is something for them. */
 struct ovm_error *ovm_image_write_pipes(const struct ovm_image_file_table *files, int dir_fd);
+/** filelocks.img; nothing if there are no locks. */
+struct ovm_error *ovm_image_write_file_locks(const struct ovm_image_set *set,
+					     const struct ovm_image_file_table *files, int dir_fd);
 /** The pagemaps of shared memory. */
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd);

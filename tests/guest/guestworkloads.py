@@ -182,7 +182,7 @@ def kill(vm, workloads):
 
 def restore(vm, workloads, at_a_time=3, timeout=600):
     """Resume from the images, and tell each at once to go on. {name: what criu said} of failures."""
-    one = (f'cd {IMAGES}/$0 && if criu restore -d -D . -o restore.log -v4; '
+    one = (f'cd {IMAGES}/$0 && if criu restore --file-locks -d -D . -o restore.log -v4; '
            f'then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
     names = " ".join(w.name for w in workloads)
     failed = vm.run(f"printf '%s\\n' {names} | xargs -n 1 -P {at_a_time} "
@@ -237,7 +237,7 @@ class CriuDumper:
         inside = f"/tmp/dump/{workload.name}"
         leave = "--leave-running" if leave_running else ""
         done = vm.run(f"mkdir -p {inside} && cd {inside} && "
-                      f"criu dump -t {workload.pid} -D . -o dump.log -v4 {leave}")
+                      f"criu dump --file-locks -t {workload.pid} -D . -o dump.log -v4 {leave}")
         if done.returncode:
             log = vm.run(f"grep Error {inside}/dump.log || tail -n 5 {inside}/dump.log").output
             return done.returncode, log.decode(errors="replace").strip()

@@ -244,6 +244,23 @@ static struct json_object *show_epoll(const struct ovm_rec_epoll *epoll)
 	return array;
 }
 
+static struct json_object *show_file_locks(const struct ovm_rec_file_lock *lock)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (; lock; lock = lock->next) {
+		struct json_object *o = json_object_new_object();
+
+		NUMBER(o, lock, kind);
+		NUMBER(o, lock, exclusive);
+		NUMBER(o, lock, waited_for);
+		NUMBER(o, lock, start);
+		NUMBER(o, lock, end);
+		json_object_array_add(array, o);
+	}
+	return array;
+}
+
 static struct json_object *show_file(const struct ovm_rec_file *f)
 {
 	struct json_object *o = json_object_new_object();
@@ -275,7 +292,7 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 	NUMBER(o, f, mapped_shared);
 	NUMBER(o, f, uid);
 	NUMBER(o, f, gid);
-	NUMBER(o, f, has_locks);
+	json_object_object_add(o, "locks", show_file_locks(f->locks));
 	NUMBER(o, f, nr_fds);
 	NUMBER(o, f, nr_references);
 	if (f->pipe)
@@ -500,7 +517,6 @@ static void show_ids(struct json_object *o, const struct ovm_rec_process *p)
 	NUMBER(o, p, nr_fds);
 	NUMBER(o, p, has_sysv_undo);
 	NUMBER(o, p, has_io_uring);
-	NUMBER(o, p, has_locks);
 	BYTES(o, p, cgroup);
 }
 

@@ -13,6 +13,7 @@
 #include "image_model.h"
 #include "image_read.h"
 #include "proto/core.pb-c.h"
+#include "proto/file-lock.pb-c.h"
 #include "proto/files.pb-c.h"
 #include "proto/fs.pb-c.h"
 #include "proto/inventory.pb-c.h"
@@ -642,6 +643,38 @@ OVM_TEST(image, a_fifo_has_a_path_besides)
 	MESSAGE(PipeDataEntry, content, "fifo-data.img", pipe_data_entry__descriptor, 0);
 	ASSERT_EQ_U64(content->bytes, 0);
 	ASSERT_EQ_U64(content->size, 65536);
+}
+
+OVM_TEST(image, locks_come_with_the_first_descriptor_of_a_file)
+{
+	struct ovm_rec_file_lock locks[] = {
+		{.kind = OVM_REC_FILE_LOCK_POSIX, .exclusive = 1, .start = 10, .end = 29},
+		{.kind = OVM_REC_FILE_LOCK_OFD, .start = 7, .end = INT64_MAX},
+		/* Of the other file, which two descriptors lead to. */
+		{.kind = OVM_REC_FILE_LOCK_FLOCK, .exclusive = 1},
+		{.kind = OVM_REC_FILE_LOCK_LEASE},
+	};
+	static const struct {
+		int64_t fd, flag, type, start, len;
+	} expected[] = {{0, 2, 1, 0, 0}, {0, 8, 0, 0, 0}, {1, 1, 1, 10, 20}, {1, 4, 0, 7, 0}};
+
+	image_model_init(&model);
+	locks[0].next = &locks[1];
+	locks[2].next = &locks[3];
+	model.files[MODEL_LOG].locks = &locks[0];
+	model.files[MODEL_NULL].locks = &locks[2];
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	for (unsigned int i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		MESSAGE(FileLockEntry, lock, "filelocks.img", file_lock_entry__descriptor, i);
+		ASSERT_EQ_U64(lock->pid, MODEL_PID);
+		ASSERT_EQ_U64(lock->fd, expected[i].fd);
+		ASSERT_EQ_U64(lock->flag, expected[i].flag);
+		ASSERT_EQ_U64(lock->type, expected[i].type);
+		ASSERT_EQ_U64(lock->start, expected[i].start);
+		ASSERT_EQ_U64(lock->len, expected[i].len);
+	}
+	ASSERT_TRUE(!read_message("filelocks.img", &file_lock_entry__descriptor, 4));
 }
 
 OVM_TEST(image, an_eventfd_has_its_count)

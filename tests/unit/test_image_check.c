@@ -310,15 +310,57 @@ OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)
 	m.files[MODEL_CWD].unlinked = 1;
 	ASSERT_REFUSED("working directory: /home is deleted");
 	start();
-	m.files[MODEL_LOG].has_locks = 1;
-	ASSERT_REFUSED("is locked");
-	start();
 	m.files[MODEL_LOG].owner_pid = 99;
 	ASSERT_REFUSED("F_SETOWN");
 	start();
 	m.files[MODEL_LOG].sb_magic = 0x9fa0;
 	m.files[MODEL_LOG].path = image_model_bytes("/proc/47/status");
 	ASSERT_REFUSED("belongs to a process that is not saved");
+}
+
+OVM_TEST(image_check, refuses_locks_that_can_t_be_taken_again)
+{
+	struct ovm_rec_file_lock lock = {.kind = OVM_REC_FILE_LOCK_POSIX, .start = 3, .end = 3};
+	struct ovm_rec_file *file = &m.files[MODEL_LOG];
+
+	start();
+	file->locks = &lock;
+	ASSERT_WARNED("'criu restore --file-locks' only");
+	file->holder = (struct ovm_rec_holder){78, "dog"};
+	ASSERT_OK(ovm_image_check(&m.set));
+	lock.kind = OVM_REC_FILE_LOCK_FLOCK;
+	ASSERT_REFUSED("fd 1: file (/var/log/program) is open in process 78 (dog) as well");
+	file->holder.pid = 0;
+	lock.end = 1;
+	ASSERT_OK(ovm_image_check(&m.set));
+	lock.kind = OVM_REC_FILE_LOCK_OFD;
+	ASSERT_REFUSED("fd 1: /var/log/program has a lock on an impossible range");
+	lock.end = UINT64_C(1) << 63;
+	ASSERT_REFUSED("has a lock on an impossible range");
+	lock.end--;
+	ASSERT_OK(ovm_image_check(&m.set));
+	lock.waited_for = 1;
+	ASSERT_REFUSED("fd 1: /var/log/program is locked, and another process waits");
+	lock = (struct ovm_rec_file_lock){.kind = OVM_REC_FILE_LOCK_OTHER};
+	ASSERT_REFUSED("has a lease that is being broken");
+	lock.kind = 77;
+	ASSERT_REFUSED("or a lock of an unknown kind");
+}
+
+OVM_TEST(image_check, refuses_posix_locks_that_closing_the_file_again_would_lose)
+{
+	struct ovm_rec_file_lock flock = {.kind = OVM_REC_FILE_LOCK_FLOCK};
+	struct ovm_rec_file_lock lock = {.next = &flock, .kind = OVM_REC_FILE_LOCK_POSIX};
+	static const enum model_file opened[] = {MODEL_EXE, MODEL_SHM, MODEL_CWD, MODEL_ROOT};
+
+	for (size_t i = 0; i < sizeof(opened) / sizeof(opened[0]); i++) {
+		start();
+		m.files[MODEL_LOG].inode = m.files[opened[i]].inode;
+		m.files[MODEL_LOG].locks = &lock;
+		ASSERT_REFUSED("fd 1: /var/log/program has a POSIX lock, which CRIU would lose");
+		m.files[MODEL_LOG].locks = &flock;
+		ASSERT_OK(ovm_image_check(&m.set));
+	}
 }
 
 OVM_TEST(image_check, takes_proc_files_of_its_own)

@@ -53,6 +53,7 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 		{"pagemap-4711.img", "PAGEMAP"}, {"pagemap-shmem-103.img", "PAGEMAP"},
 		{"seccomp.img", "SECCOMP"},	 {"timens-0.img", "TIMENS"},
 		{"stats-dump", "STATS"},	 {"pipes-data.img", "PIPES_DATA"},
+		{"filelocks.img", "FILE_LOCKS"},
 	};
 	struct ovm_rec_posix_timer rec = {.id = 3, .clock = -6, .signo = 10, .interval = 1000};
 	struct ovm_image_posix_timer timer = {&rec, 5000};
@@ -64,6 +65,7 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 				    .size = 4096,
 				    .data = &data,
 				    .nr_bytes = 7};
+	struct ovm_rec_file_lock lock = {.kind = OVM_REC_FILE_LOCK_POSIX, .end = 5};
 	char directory[64];
 
 	if (!have_crit())
@@ -74,6 +76,7 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 	image_model_init(&model);
 	model.files[MODEL_LOG].kind = OVM_REC_FILE_PIPE;
 	model.files[MODEL_LOG].pipe = &pipe;
+	model.files[MODEL_NULL].locks = &lock;
 	model.threads[0].user_xfeatures = 0x2ff;
 	model.threads[0].pending = &signal;
 	model.image.posix_timers = &timer;

@@ -143,7 +143,10 @@ struct ovm_files {
 	struct ovm_rec_process __host *process;
 };
 
-LLV_SHARED bool ovm_file_has_locks(const struct file *file, __u64 owner);
+/** Locks that the process with the descriptor table @owner holds by @file. */
+LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file, __u64 owner);
+/** What guards the locks on an inode; NULL if it never had any. */
+LLV_SHARED spinlock_t *ovm_file_locks_lock(const struct inode *inode);
 /** The record of a file by its identity, NULL if it has not been met. */
 LLV_SHARED struct ovm_rec_file __host *ovm_file_find(struct ovm_files __host *files,
 						     __u64 identity);

@@ -284,7 +284,7 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *
 		rec->seals = ovm_memory_seals(inode);
 	if (ovm_inode_is_hugetlb(inode))
 		rec->huge_shift = ovm_huge_order(inode) + PAGE_SHIFT;
-	rec->has_locks = ovm_file_has_locks(file, files->owner);
+	rec->locks = ovm_file_locks(file, files->owner);
 	special_facts(files, file, rec);
 	return rec;
 }
@@ -312,8 +312,6 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, 
 	files->bucket[bucket] = node;
 	*files->tail = node->file;
 	files->tail = &node->file->next;
-	if (node->file->has_locks)
-		files->process->has_locks = 1;
 	return node->file;
 }
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Locks on files that a process holds: POSIX, of open file descriptions, flock(2), leases.
+ *
+ * An inode has a list of each; those of one kind that belong to the same owner don't overlap. The
+ * owner of a POSIX lock is the descriptor table that it was taken with, and it goes when any
+ * descriptor of the inode is closed; the owner of all others is the open file.
  */
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 
 #include "extract.h"
@@ -9,51 +14,150 @@
 /* a69ce85ec9af ("filelock: split common fields into struct file_lock_core", v6.9). */
 struct file_lock_core___ovm {
 	struct list_head flc_list;
+	struct list_head flc_blocked_requests;
 	void *flc_owner;
+	unsigned int flc_flags;
+	unsigned char flc_type;
 	struct file *flc_file;
 };
 
 struct file_lock_core;
 
-enum { MAX_LOCKS = 1 << 20 };
+struct file_lock___core {
+	struct file_lock_core___ovm c;
+	loff_t fl_start;
+	loff_t fl_end;
+};
 
-static bool is_of(u64 lock_owner, u64 lock_file, const struct file *file, u64 owner)
+enum {
+	MAX_LOCKS = 1 << 20,
+	K_FL_POSIX = 1,
+	K_FL_FLOCK = 2,
+	K_FL_LEASE = 32,
+	K_FL_BREAKING = 64 | 128, /* FL_DOWNGRADE_PENDING, FL_UNLOCK_PENDING */
+	K_FL_OFDLCK = 1024,
+};
+
+/* Where the locks of one file are put. */
+struct found {
+	struct ovm_rec_file_lock __host *first;
+	struct ovm_rec_file_lock __host *__host *link;
+	u64 file;
+	/* The descriptor table. */
+	u64 owner;
+	u32 nr;
+};
+
+static bool is_ours(const struct found __host *found, u64 owner, u64 file)
 {
-	return lock_file == OVM_IDENTITY(file) || (owner && lock_owner == owner);
+	return file == found->file && (owner == found->owner || owner == file);
 }
 
-static bool list_has_ours(const struct list_head *list, const struct file *file, u64 owner)
+static enum ovm_rec_file_lock_kind kind_of(u32 flags)
+{
+	if (flags & K_FL_OFDLCK)
+		return OVM_REC_FILE_LOCK_OFD;
+	if (flags & K_FL_POSIX)
+		return OVM_REC_FILE_LOCK_POSIX;
+	if (flags & K_FL_FLOCK)
+		return OVM_REC_FILE_LOCK_FLOCK;
+	if (flags & K_FL_LEASE && !(flags & K_FL_BREAKING))
+		return OVM_REC_FILE_LOCK_LEASE;
+	return OVM_REC_FILE_LOCK_OTHER;
+}
+
+static struct ovm_rec_file_lock __host *add(struct found __host *found, u32 flags, u32 type)
+{
+	struct ovm_rec_file_lock __host *rec = llv_new(struct ovm_rec_file_lock);
+
+	rec->kind = kind_of(flags);
+	rec->exclusive = type == F_WRLCK;
+	if (type != F_WRLCK && type != F_RDLCK)
+		rec->kind = OVM_REC_FILE_LOCK_OTHER;
+	*found->link = rec;
+	found->link = &rec->next;
+	return rec;
+}
+
+static bool is_waited_for(const struct list_head *requests)
+{
+	return requests->next != requests;
+}
+
+static void count(struct found __host *found, const struct list_head *list)
+{
+	if (++found->nr > MAX_LOCKS)
+		llv_fail(LLV_CORRUPT, list, "list of file locks does not end");
+}
+
+static void one_with_core(struct found __host *found, const struct file_lock_core___ovm *core)
+{
+	const struct file_lock___core *lock;
+	struct ovm_rec_file_lock __host *rec;
+
+	if (!is_ours(found, OVM_IDENTITY(core->flc_owner), OVM_IDENTITY(core->flc_file)))
+		return;
+	rec = add(found, core->flc_flags, core->flc_type);
+	rec->waited_for = is_waited_for(&core->flc_blocked_requests);
+	/* Leases have a structure of their own, and no range. */
+	if (core->flc_flags & K_FL_POSIX) {
+		lock = (const struct file_lock___core *)((unsigned long)core -
+							 llv_offsetof(struct file_lock___core, c));
+		rec->start = (u64)lock->fl_start;
+		rec->end = (u64)lock->fl_end;
+	}
+}
+
+static void one(struct found __host *found, const struct file_lock *lock)
+{
+	struct ovm_rec_file_lock __host *rec;
+
+	if (!is_ours(found, OVM_IDENTITY(lock->fl_owner), OVM_IDENTITY(lock->fl_file)))
+		return;
+	rec = add(found, lock->fl_flags, lock->fl_type);
+	rec->waited_for = is_waited_for(&lock->fl_blocked_requests);
+	if (lock->fl_flags & K_FL_POSIX) {
+		rec->start = (u64)lock->fl_start;
+		rec->end = (u64)lock->fl_end;
+	}
+}
+
+static void find(struct found __host *found, const struct list_head *list)
 {
 	const struct file_lock_core___ovm *core;
 	const struct file_lock *lock;
-	unsigned int nr = 0;
 
 	if (llv_type_exists(struct file_lock_core)) {
 		list_for_each_entry(core, list, flc_list) {
-			if (is_of(OVM_IDENTITY(core->flc_owner), OVM_IDENTITY(core->flc_file), file,
-				  owner))
-				return true;
-			if (++nr > MAX_LOCKS)
-				llv_fail(LLV_CORRUPT, list, "list of file locks does not end");
+			one_with_core(found, core);
+			count(found, list);
 		}
-		return false;
+		return;
 	}
 	list_for_each_entry(lock, list, fl_list) {
-		if (is_of(OVM_IDENTITY(lock->fl_owner), OVM_IDENTITY(lock->fl_file), file, owner))
-			return true;
-		if (++nr > MAX_LOCKS)
-			llv_fail(LLV_CORRUPT, list, "list of file locks does not end");
+		one(found, lock);
+		count(found, list);
 	}
-	return false;
 }
 
-LLV_SHARED bool ovm_file_has_locks(const struct file *file, __u64 owner)
+LLV_SHARED spinlock_t *ovm_file_locks_lock(const struct inode *inode)
+{
+	return inode->i_flctx ? &inode->i_flctx->flc_lock : NULL;
+}
+
+LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file, __u64 owner)
 {
 	const struct file_lock_context *context = file->f_inode->i_flctx;
+	struct found __host *found;
 
 	if (!context)
-		return false;
-	return list_has_ours(&context->flc_posix, file, owner) ||
-	       list_has_ours(&context->flc_flock, file, 0) ||
-	       list_has_ours(&context->flc_lease, file, 0);
+		return NULL;
+	found = llv_new(struct found);
+	found->link = &found->first;
+	found->file = OVM_IDENTITY(file);
+	found->owner = owner;
+	find(found, &context->flc_flock);
+	find(found, &context->flc_posix);
+	find(found, &context->flc_lease);
+	return found->first;
 }

@@ -2,9 +2,9 @@
 /*
  * Who else has a file open.
  *
- * A pipe, an event counter, an epoll instance or a Unix socket that another process has open too
- * leads out of what is saved. Counters tell whether there may be one; only then the descriptor
- * tables of all processes are looked through.
+ * A pipe, an event counter, an epoll instance, a Unix socket or a locked file that another process
+ * has open too leads out of what is saved. Counters tell whether there may be one; only then the
+ * descriptor tables of all processes are looked through.
  */
 #include "extract.h"
 
@@ -24,11 +24,21 @@ static u64 references(const struct file *file)
 	return (u64)file->f_count.counter;
 }
 
+/* Whoever has the file open holds these too; a POSIX lock is of one process alone. */
+static bool has_shared_locks(const struct ovm_rec_file __host *file)
+{
+	const struct ovm_rec_file_lock __host *lock = file->locks;
+
+	while (lock && lock->kind == OVM_REC_FILE_LOCK_POSIX)
+		lock = lock->next;
+	return lock;
+}
+
 /* Whether it means something that others have a file open, too. */
 static bool connects(const struct ovm_rec_file __host *file)
 {
 	return file->pipe || file->eventfd || file->epoll ||
-	       (file->socket && file->socket->unix_socket);
+	       (file->socket && file->socket->unix_socket) || has_shared_locks(file);
 }
 
 static bool leads_out(const struct ovm_rec_file __host *file)

@@ -133,6 +133,10 @@ static void event_locks(const struct file *file, struct locks __host *locks)
 static void file_locks(struct file *file, struct locks __host *locks)
 {
 	u32 type = file->f_inode->i_mode & S_IFMT;
+	spinlock_t *lock = ovm_file_locks_lock(file->f_inode);
+
+	if (lock)
+		CHECK_SPIN(locks, "file_lock_context->flc_lock", lock);
 
 	CHECK_SPIN(locks, "file->f_lock", &file->f_lock);
 	/* Shares its place with other things in files that have no position (v6.12). */

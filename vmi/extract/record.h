@@ -427,6 +427,25 @@ struct ovm_rec_signalfd {
 	__u64 signals; /* those that are read: bit N - 1 is signal N */
 };
 
+enum ovm_rec_file_lock_kind {
+	OVM_REC_FILE_LOCK_POSIX = 1,
+	OVM_REC_FILE_LOCK_FLOCK,
+	OVM_REC_FILE_LOCK_OFD,
+	/* That nobody is breaking. */
+	OVM_REC_FILE_LOCK_LEASE,
+	/* A lease that is being broken, or what only file servers have. */
+	OVM_REC_FILE_LOCK_OTHER,
+};
+
+struct ovm_rec_file_lock {
+	struct ovm_rec_file_lock __host *next;
+	enum ovm_rec_file_lock_kind kind;
+	__u8 exclusive; /* F_WRLCK, not F_RDLCK */
+	__u8 waited_for;
+	/* First and last byte, POSIX and OFD only. */
+	__u64 start, end;
+};
+
 /* One struct file. */
 struct ovm_rec_file {
 	struct ovm_rec_file __host *next;
@@ -468,8 +487,8 @@ struct ovm_rec_file {
 	__u32 uid, gid;
 	/* file_operations, for a message; the host resolves the symbol. */
 	__u64 f_op;
-	/* File locks are held on the inode by this process' files. */
-	__u8 has_locks;
+	/* Locks that the process holds by this file. */
+	struct ovm_rec_file_lock __host *locks;
 	/* What is behind the kinds of files that have it, else NULL. */
 	struct ovm_rec_pipe __host *pipe;
 	struct ovm_rec_eventfd __host *eventfd;
@@ -480,8 +499,8 @@ struct ovm_rec_file {
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the process that lead to it. */
 	__u64 nr_fds;
-	/* Of pipes, FIFOs, eventfds, epoll, sockets: references by descriptors (of all processes)
-	 * and by system calls that go on. */
+	/* Of files that others may not have open: references by descriptors (of all processes) and
+	 * by system calls that go on. */
 	__u64 nr_references;
 	struct ovm_rec_holder holder;
 };
@@ -622,7 +641,6 @@ struct ovm_rec_process {
 	/* Resources of whole-process scope that this tool does not save: non-zero if present. */
 	__u8 has_sysv_undo;
 	__u8 has_io_uring;
-	__u8 has_locks;
 	/* cgroup v2 path, for ps. */
 	struct ovm_rec_bytes cgroup;
 };
