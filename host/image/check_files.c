@@ -88,7 +88,11 @@ static const char *name_problem(const struct ovm_rec_file *file)
 
 const char *ovm_image_path_problem(const struct ovm_rec_file *file)
 {
-	if (file->unlinked)
+	const char *problem = file->ghost ? ovm_image_ghost_problem(file) : NULL;
+
+	if (problem)
+		return problem;
+	if (file->unlinked && !file->ghost)
 		return "is deleted (an old version of it, if the name is in use again): restart "
 		       "what holds it";
 	if (!file->reachable)

@@ -60,6 +60,8 @@ const char *ovm_image_eventfd_problem(const struct ovm_rec_file *file);
 const char *ovm_image_timerfd_problem(const struct ovm_rec_file *file);
 const char *ovm_image_epoll_problem(const struct ovm_rec_file *file);
 const char *ovm_image_signalfd_problem(const struct ovm_rec_file *file);
+/** Of a file that has no name any more, and content that was collected. */
+const char *ovm_image_ghost_problem(const struct ovm_rec_file *file);
 
 /** Why a lock on a file can't be represented, but for what it depends on beside the lock. */
 const char *ovm_image_file_lock_problem(const struct ovm_rec_file_lock *lock);

@@ -14,11 +14,11 @@ static const uint32_t head_magic[] = {
 	[OVM_IMAGE_HEAD_SERVICE] = 0x55105940,
 };
 
-#define PLAIN(name, number)    {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 0}
-#define NUMBERED(name, number) {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 1}
+#define PLAIN(name, number)    {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 0, 0}
+#define NUMBERED(name, number) {name, ".img", number, OVM_IMAGE_HEAD_COMMON, 1, 0}
 
 static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
-	[OVM_IMAGE_INVENTORY] = {"inventory", ".img", 0x58313116, OVM_IMAGE_HEAD_NONE, 0},
+	[OVM_IMAGE_INVENTORY] = {"inventory", ".img", 0x58313116, OVM_IMAGE_HEAD_NONE, 0, 0},
 	[OVM_IMAGE_PSTREE] = PLAIN("pstree", 0x50273030),
 	[OVM_IMAGE_IDS] = NUMBERED("ids-", 0x54432030),
 	[OVM_IMAGE_CORE] = NUMBERED("core-", 0x55053847),
@@ -30,12 +30,14 @@ static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
 	[OVM_IMAGE_PIPES_DATA] = PLAIN("pipes-data", 0x56453709),
 	[OVM_IMAGE_FIFO_DATA] = PLAIN("fifo-data", 0x59333054),
 	[OVM_IMAGE_FILE_LOCKS] = PLAIN("filelocks", 0x54323616),
+	[OVM_IMAGE_GHOST_FILE] = {"ghost-file-", ".img", 0x52583605, OVM_IMAGE_HEAD_COMMON, 1, 1},
+	[OVM_IMAGE_REMAP_FPATH] = PLAIN("remap-fpath", 0x59133954),
 	[OVM_IMAGE_PAGEMAP] = NUMBERED("pagemap-", 0x56084025),
 	[OVM_IMAGE_PAGEMAP_SHMEM] = NUMBERED("pagemap-shmem-", 0x56084025),
 	[OVM_IMAGE_SECCOMP] = PLAIN("seccomp", 0x64413049),
 	[OVM_IMAGE_SK_QUEUES] = PLAIN("sk-queues", 0x56264026),
 	[OVM_IMAGE_TIMENS] = NUMBERED("timens-", 0x43114433),
-	[OVM_IMAGE_STATS] = {"stats-dump", "", 0x57093306, OVM_IMAGE_HEAD_SERVICE, 0},
+	[OVM_IMAGE_STATS] = {"stats-dump", "", 0x57093306, OVM_IMAGE_HEAD_SERVICE, 0, 0},
 };
 
 const struct ovm_image_description *ovm_image_describe(enum ovm_image_type type)
@@ -47,7 +49,10 @@ void ovm_image_name(enum ovm_image_type type, uint64_t number, char name[OVM_IMA
 {
 	const struct ovm_image_description *description = &table[type];
 
-	if (description->numbered)
+	if (description->hexadecimal)
+		snprintf(name, OVM_IMAGE_NAME_MAX, "%s%" PRIx64 "%s", description->prefix, number,
+			 description->suffix);
+	else if (description->numbered)
 		snprintf(name, OVM_IMAGE_NAME_MAX, "%s%" PRIu64 "%s", description->prefix, number,
 			 description->suffix);
 	else

@@ -19,6 +19,8 @@ enum ovm_image_type {
 	OVM_IMAGE_PIPES_DATA,
 	OVM_IMAGE_FIFO_DATA,
 	OVM_IMAGE_FILE_LOCKS,
+	OVM_IMAGE_GHOST_FILE,
+	OVM_IMAGE_REMAP_FPATH,
 	OVM_IMAGE_PAGEMAP,
 	OVM_IMAGE_PAGEMAP_SHMEM,
 	OVM_IMAGE_SECCOMP,
@@ -50,6 +52,8 @@ struct ovm_image_description {
 	enum ovm_image_head head;
 	/** Whether the name has a number: a pid, tid or id. */
 	_Bool numbered;
+	/** Whether that number is hexadecimal. */
+	_Bool hexadecimal;
 };
 
 /** The description of an image. */

@@ -34,6 +34,8 @@ struct ovm_error *ovm_image_write_pipes(const struct ovm_image_file_table *files
 /** filelocks.img; nothing if there are no locks. */
 struct ovm_error *ovm_image_write_file_locks(const struct ovm_image_set *set,
 					     const struct ovm_image_file_table *files, int dir_fd);
+/** ghost-file-ID.img and remap-fpath.img; nothing if all files have names. */
+struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *files, int dir_fd);
 /** The pagemaps of shared memory. */
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd);

@@ -87,7 +87,7 @@ class Process:
                     or path.name == "stats-dump":
                 self.raw[path.name] = load(path)
         self.files, self.shmem, self.memfds = Numbering(), Numbering(), Numbering()
-        self.pipes = Numbering()
+        self.pipes, self.ghosts = Numbering(), Numbering()
         self.view = {}
         self._build()
 
@@ -108,14 +108,15 @@ class Process:
         self._directories(pid)
         self._files()
         self._queues()
+        self._ghosts()
         for tid in roots["threads"]:
             self.view[f"core-{'leader' if tid == pid else tid}"] = self._core(tid)
         self._pages(f"pagemap-{pid}.img", "pages", self._kind)
         known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
                  f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img",
-                 "pipes-data.img", "fifo-data.img", "sk-queues.img"}
+                 "pipes-data.img", "fifo-data.img", "sk-queues.img", "remap-fpath.img"}
         for name in self.raw:
-            if name in known or name.startswith("core-"):
+            if name in known or name.startswith(("core-", "ghost-file-")):
                 continue
             if name.startswith("timens-"):
                 self._clocks(name)
@@ -181,6 +182,16 @@ class Process:
         content = dict(next(e for e in self.raw[data] if e["pipe_id"] == end["pipe_id"]))
         end["pipe_id"] = content["pipe_id"] = self.pipes((data, end["pipe_id"]))
         self.view[f"pipe-{end['pipe_id']}"] = content
+
+    def _ghosts(self):
+        """Files without a name: which entries lead to which, and what they hold."""
+        remaps = [{**e, "orig_id": self.files(e["orig_id"])}
+                  for e in self.raw.get("remap-fpath.img", [])]
+        for entry in sorted(remaps, key=lambda e: e["orig_id"]):
+            image = f"ghost-file-{entry['remap_id']:x}.img"
+            entry["remap_id"] = self.ghosts(entry["remap_id"])
+            self.view[f"remap-{entry.pop('orig_id')}"] = entry
+            self.view[f"ghost-{entry['remap_id']}"] = dict(enumerate(self.raw[image]))
 
     @staticmethod
     def _timer(timer):

@@ -299,6 +299,10 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 		json_object_object_add(o, "pipe", show_pipe(f->pipe));
 	if (f->eventfd)
 		NUMBER(o, f->eventfd, count);
+	if (f->ghost) {
+		NUMBER(o, f->ghost, nr_missing);
+		SIGNED(o, f->ghost, mtime_sec);
+	}
 	if (f->timerfd)
 		json_object_object_add(o, "timerfd", show_timerfd(f->timerfd));
 	if (f->epoll)

@@ -16,10 +16,12 @@
 #include "proto/file-lock.pb-c.h"
 #include "proto/files.pb-c.h"
 #include "proto/fs.pb-c.h"
+#include "proto/ghost-file.pb-c.h"
 #include "proto/inventory.pb-c.h"
 #include "proto/mm.pb-c.h"
 #include "proto/pagemap.pb-c.h"
 #include "proto/pstree.pb-c.h"
+#include "proto/remap-file-path.pb-c.h"
 #include "proto/stats.pb-c.h"
 #include "proto/timens.pb-c.h"
 #include "test.h"
@@ -675,6 +677,93 @@ OVM_TEST(image, locks_come_with_the_first_descriptor_of_a_file)
 		ASSERT_EQ_U64(lock->len, expected[i].len);
 	}
 	ASSERT_TRUE(!read_message("filelocks.img", &file_lock_entry__descriptor, 4));
+}
+
+/* What follows the first record, whose entry is returned. */
+static GhostFileEntry *read_ghost(const char *name, char *rest, size_t size)
+{
+	struct image_bytes image = image_open(directory, name, 2);
+	size_t len = 0, left;
+	const uint8_t *record = image_record(&image, &len);
+	GhostFileEntry *entry = NULL;
+
+	memset(rest, 0, size);
+	if (record) {
+		entry = ghost_file_entry__unpack(NULL, len, record);
+		left = image.len - (size_t)(record + len - image.data);
+		memcpy(rest, record + len, left < size ? left : size - 1);
+	}
+	image_close(&image);
+	return entry;
+}
+
+OVM_TEST(image, a_file_without_a_name_comes_with_its_content)
+{
+	static char rest[8192];
+	struct ovm_rec_ghost_data data = {NULL, 4096, image_model_bytes("content")};
+	struct ovm_rec_ghost ghost = {
+		.size = 4104, .data = &data, .mtime_sec = 9, .mtime_nsec = 5999};
+
+	image_model_init(&model);
+	model.files[MODEL_LOG].unlinked = model.files[MODEL_NULL].unlinked = 1;
+	model.files[MODEL_LOG].ghost = model.files[MODEL_NULL].ghost = &ghost;
+	model.files[MODEL_NULL].inode = model.files[MODEL_LOG].inode;
+	model.files[MODEL_NULL].kind = OVM_REC_FILE_REGULAR;
+	model.files[MODEL_NULL].mode = model.files[MODEL_LOG].mode;
+	model.files[MODEL_LOG].flags |= 020200000; /* O_TMPFILE */
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	for (unsigned int i = 0; i < 2; i++) {
+		MESSAGE(FdinfoEntry, info, "fdinfo-2.img", fdinfo_entry__descriptor, i);
+		MESSAGE(RemapFilePathEntry, remap, "remap-fpath.img",
+			remap_file_path_entry__descriptor, i);
+		ASSERT_EQ_U64(remap->orig_id, info->id);
+		ASSERT_EQ_U64(remap->remap_id, 1);
+		ASSERT_EQ_U64(remap->remap_type, REMAP_TYPE__GHOST);
+		MESSAGE(FileEntry, file, "files.img", file_entry__descriptor, info->id - 1);
+		ASSERT_TRUE(!(file->reg->flags & 0200000));
+	}
+	__attribute__((cleanup(free_message))) GhostFileEntry *entry =
+		read_ghost("ghost-file-1.img", rest, sizeof(rest));
+
+	ASSERT_TRUE(entry && !entry->chunks && !entry->has_size);
+	ASSERT_EQ_U64(entry->mode, S_IFREG | 0600);
+	ASSERT_EQ_U64(entry->mtim->tv_sec, 9);
+	ASSERT_EQ_U64(entry->mtim->tv_usec, 5);
+	ASSERT_TRUE(!memcmp(rest + 4096, "content", 8) && !rest[0] && !rest[4095]);
+}
+
+OVM_TEST(image, a_large_file_without_a_name_comes_in_chunks)
+{
+	static char rest[64];
+	struct ovm_rec_ghost_data data[] = {
+		{&data[1], 0, image_model_bytes("one")},
+		{&data[2], 3, image_model_bytes("two")},
+		{NULL, 8192, image_model_bytes("three")},
+	};
+	struct ovm_rec_ghost ghost = {.size = 12288, .data = data};
+	GhostChunkEntry chunk = GHOST_CHUNK_ENTRY__INIT;
+	uint8_t packed[32];
+
+	image_model_init(&model);
+	model.files[MODEL_LOG].unlinked = 1;
+	model.files[MODEL_LOG].ghost = &ghost;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	__attribute__((cleanup(free_message))) GhostFileEntry *entry =
+		read_ghost("ghost-file-1.img", rest, sizeof(rest));
+
+	ASSERT_TRUE(entry && entry->chunks);
+	ASSERT_EQ_U64(entry->size, 12288);
+	chunk.len = 6;
+	size_t len = ghost_chunk_entry__pack(&chunk, packed);
+	const char *next = rest + 4 + len + 6;
+
+	ASSERT_TRUE(!memcmp(rest + 4, packed, len) && !memcmp(rest + 4 + len, "onetwo", 6));
+	chunk.len = 5;
+	chunk.off = 8192;
+	len = ghost_chunk_entry__pack(&chunk, packed);
+	ASSERT_TRUE(!memcmp(next + 4, packed, len) && !memcmp(next + 4 + len, "three", 5));
 }
 
 OVM_TEST(image, an_eventfd_has_its_count)

@@ -363,6 +363,37 @@ OVM_TEST(image_check, refuses_posix_locks_that_closing_the_file_again_would_lose
 	}
 }
 
+OVM_TEST(image_check, refuses_files_without_a_name_whose_content_is_not_there)
+{
+	struct ovm_rec_ghost_data data[] = {
+		{&data[1], 0, {(uint8_t *)(uintptr_t)"content", 7}},
+		{NULL, 4096, {(uint8_t *)(uintptr_t)"more", 4}},
+	};
+	struct ovm_rec_ghost ghost = {.size = 4100, .data = data};
+
+	start();
+	m.files[MODEL_LOG].unlinked = 1;
+	m.files[MODEL_LOG].ghost = &ghost;
+	m.files[MODEL_EXE].unlinked = m.files[MODEL_EXE_TWICE].unlinked = 1;
+	m.files[MODEL_EXE].ghost = m.files[MODEL_EXE_TWICE].ghost = &ghost;
+	ASSERT_OK(ovm_image_check(&m.set));
+	m.files[MODEL_LOG].reachable = 0;
+	ASSERT_REFUSED("on a mount that the process can't reach");
+	m.files[MODEL_LOG].reachable = 1;
+	ghost.nr_missing = 1;
+	ASSERT_REFUSED("fd 1: file (/var/log/program) is deleted, and not all of it is in");
+	ghost.nr_missing = 0;
+	ghost.size--;
+	ASSERT_REFUSED("has content beyond its end");
+	ghost.size = 4095;
+	ASSERT_REFUSED("has content beyond its end");
+	ghost.size = 4100;
+	data[1].offset = 6;
+	ASSERT_REFUSED("has content beyond its end");
+	ghost.size = (1 << 20) + 1;
+	ASSERT_REFUSED("has more than the 1 MiB");
+}
+
 OVM_TEST(image_check, takes_proc_files_of_its_own)
 {
 	start();

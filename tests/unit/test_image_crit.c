@@ -45,15 +45,25 @@ static void check_image(const char *directory, const char *name, const char *mag
 OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 {
 	static const char *const images[][2] = {
-		{"inventory.img", "INVENTORY"},	 {"pstree.img", "PSTREE"},
-		{"ids-4711.img", "IDS"},	 {"core-4711.img", "CORE"},
-		{"core-4713.img", "CORE"},	 {"mm-4711.img", "MM"},
-		{"fs-4711.img", "FS"},		 {"files.img", "FILES"},
-		{"fdinfo-2.img", "FDINFO"},	 {"memfd.img", "MEMFD_INODE"},
-		{"pagemap-4711.img", "PAGEMAP"}, {"pagemap-shmem-103.img", "PAGEMAP"},
-		{"seccomp.img", "SECCOMP"},	 {"timens-0.img", "TIMENS"},
-		{"stats-dump", "STATS"},	 {"pipes-data.img", "PIPES_DATA"},
+		{"inventory.img", "INVENTORY"},
+		{"pstree.img", "PSTREE"},
+		{"ids-4711.img", "IDS"},
+		{"core-4711.img", "CORE"},
+		{"core-4713.img", "CORE"},
+		{"mm-4711.img", "MM"},
+		{"fs-4711.img", "FS"},
+		{"files.img", "FILES"},
+		{"fdinfo-2.img", "FDINFO"},
+		{"memfd.img", "MEMFD_INODE"},
+		{"pagemap-4711.img", "PAGEMAP"},
+		{"pagemap-shmem-103.img", "PAGEMAP"},
+		{"seccomp.img", "SECCOMP"},
+		{"timens-0.img", "TIMENS"},
+		{"stats-dump", "STATS"},
+		{"pipes-data.img", "PIPES_DATA"},
 		{"filelocks.img", "FILE_LOCKS"},
+		{"remap-fpath.img", "REMAP_FPATH"},
+		{"ghost-file-1.img", "GHOST_FILE"},
 	};
 	struct ovm_rec_posix_timer rec = {.id = 3, .clock = -6, .signo = 10, .interval = 1000};
 	struct ovm_image_posix_timer timer = {&rec, 5000};
@@ -65,6 +75,8 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 				    .size = 4096,
 				    .data = &data,
 				    .nr_bytes = 7};
+	struct ovm_rec_ghost_data part = {NULL, 4096, image_model_bytes("content")};
+	struct ovm_rec_ghost ghost = {.size = 12288, .data = &part};
 	struct ovm_rec_file_lock lock = {.kind = OVM_REC_FILE_LOCK_POSIX, .end = 5};
 	char directory[64];
 
@@ -77,6 +89,7 @@ OVM_TEST(image_crit, decodes_and_encodes_each_image_to_the_same_bytes)
 	model.files[MODEL_LOG].kind = OVM_REC_FILE_PIPE;
 	model.files[MODEL_LOG].pipe = &pipe;
 	model.files[MODEL_NULL].locks = &lock;
+	model.files[MODEL_NULL].ghost = &ghost;
 	model.threads[0].user_xfeatures = 0x2ff;
 	model.threads[0].pending = &signal;
 	model.image.posix_timers = &timer;

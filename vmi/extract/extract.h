@@ -135,6 +135,7 @@ struct ovm_files {
 	struct ovm_file_node __host *bucket[OVM_FILE_BUCKETS];
 	/* By their inodes. */
 	struct ovm_rec_pipe __host *pipes[OVM_FILE_BUCKETS];
+	struct ovm_rec_ghost __host *ghosts[OVM_FILE_BUCKETS];
 	/* Where the next one is linked to. */
 	struct ovm_rec_file __host *__host *tail;
 	/* Whose files these are: mount namespace and file table, as identities. */
@@ -199,6 +200,14 @@ LLV_SHARED struct ovm_rec_signalfd __host *ovm_signalfd(const struct file *file)
  */
 LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader);
 
+/* ---- ghost.c ------------------------------------------------------------------------------- */
+
+/** Whether an inode is that of a regular file without a name, whose page cache is its content. */
+LLV_SHARED bool ovm_inode_is_ghost(const struct inode *inode);
+/** The content of such a file. */
+LLV_SHARED struct ovm_rec_ghost __host *ovm_ghost(struct ovm_files __host *files,
+						  const struct inode *inode);
+
 /* ---- socket.c, sk_queue.c, unix_socket.c --------------------------------------------------- */
 
 struct sock;
@@ -234,6 +243,8 @@ LLV_SHARED __u32 ovm_memory_seals(const struct inode *inode);
 LLV_SHARED __u64 ovm_page_frame(const struct page *page);
 /** Whether a page has its content already (PG_uptodate). */
 LLV_SHARED bool ovm_page_is_up_to_date(const struct page *page);
+/** What is in the page cache of an inode. */
+LLV_SHARED struct ovm_rec_shmem __host *ovm_page_cache(const struct inode *inode);
 /** Objects of shared memory among the files of a process. */
 LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
 

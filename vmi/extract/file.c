@@ -241,6 +241,10 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 			  struct ovm_rec_file __host *rec)
 {
 	switch (rec->kind) {
+	case OVM_REC_FILE_REGULAR:
+		if (ovm_inode_is_ghost(file->f_inode))
+			rec->ghost = ovm_ghost(files, file->f_inode);
+		break;
 	case OVM_REC_FILE_PIPE:
 	case OVM_REC_FILE_FIFO:
 		rec->pipe = ovm_pipe(files, file);

@@ -84,7 +84,7 @@ static void shmem_lock(struct file *file, struct locks __host *locks)
 {
 	const struct inode *inode = file->f_inode;
 
-	if (ovm_inode_is_internal_memory(inode))
+	if (ovm_inode_is_internal_memory(inode) || ovm_inode_is_ghost(inode))
 		CHECK_SPIN(locks, "mapping->i_pages", &inode->i_mapping->i_pages.xa_lock);
 }
 

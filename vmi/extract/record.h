@@ -446,6 +446,30 @@ struct ovm_rec_file_lock {
 	__u64 start, end;
 };
 
+enum {
+	/* Larger files without a name have no content here. */
+	OVM_REC_GHOST_MAX = 1 << 20,
+};
+
+/* A part of a file, from the page cache; they ascend. */
+struct ovm_rec_ghost_data {
+	struct ovm_rec_ghost_data __host *next;
+	__u64 offset;
+	struct ovm_rec_bytes bytes;
+};
+
+/* A regular file that has no name any more. */
+struct ovm_rec_ghost {
+	struct ovm_rec_ghost __host *next;
+	__u64 inode; /* identity */
+	__u64 size;
+	__s64 atime_sec, mtime_sec;
+	__u32 atime_nsec, mtime_nsec;
+	struct ovm_rec_ghost_data __host *data;
+	/* Pages that may have content elsewhere: on a disk, or swapped out. */
+	__u64 nr_missing;
+};
+
 /* One struct file. */
 struct ovm_rec_file {
 	struct ovm_rec_file __host *next;
@@ -495,6 +519,7 @@ struct ovm_rec_file {
 	struct ovm_rec_timerfd __host *timerfd;
 	struct ovm_rec_epoll __host *epoll;
 	struct ovm_rec_signalfd __host *signalfd;
+	struct ovm_rec_ghost __host *ghost;
 	/* Of sockets, unless opened by name (O_PATH). */
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the process that lead to it. */

@@ -208,7 +208,7 @@ static void walk_nodes(struct walk __host *walk, const struct xa_node *node)
 	}
 }
 
-static struct ovm_rec_shmem __host *object(const struct inode *inode)
+LLV_SHARED struct ovm_rec_shmem __host *ovm_page_cache(const struct inode *inode)
 {
 	struct ovm_rec_shmem __host *rec = llv_new(struct ovm_rec_shmem);
 	struct walk __host *walk = llv_new(struct walk);
@@ -257,7 +257,7 @@ LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec)
 			known = known->next;
 		if (known)
 			continue;
-		*link = object(inode);
+		*link = ovm_page_cache(inode);
 		link = &(*link)->next;
 	}
 }
