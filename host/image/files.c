@@ -18,9 +18,9 @@ enum {
 	/* O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC act on open(2) only; O_CLOEXEC is the descriptor's.
 	 */
 	K_O_NOT_KEPT = 0100 | 0200 | 0400 | 01000 | 02000000,
-	/* Up to O_PATH; beyond that are O_TMPFILE and the kernel's own. */
-	K_O_USER = 017777777,
-	K_O_DIRECTORY = 0200000,
+	/* Up to O_TMPFILE, which CRIU takes out when it opens a file; beyond are the kernel's own.
+	 */
+	K_O_USER = 037777777,
 	MEM_MAJOR = 1,
 	KMSG_MINOR = 11,
 	FD_CLOSE_ON_EXEC = 1,
@@ -28,10 +28,7 @@ enum {
 
 static uint32_t open_flags(const struct ovm_rec_file *file)
 {
-	uint32_t flags = file->flags & K_O_USER & ~(uint32_t)K_O_NOT_KEPT;
-
-	/* O_TMPFILE comes with O_DIRECTORY, and stays. */
-	return S_ISREG(file->mode) ? flags & ~(uint32_t)K_O_DIRECTORY : flags;
+	return file->flags & K_O_USER & ~(uint32_t)K_O_NOT_KEPT;
 }
 
 static FdTypes fd_type(const struct ovm_rec_file *file)

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -185,6 +186,23 @@ static void make_watches(void)
 	signalfd(-1, &signals, 0);
 }
 
+/* A file with locks of each kind on it, and one without a name. */
+static void make_files(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_start = 5, .l_len = 7};
+	int locked = open("/tmp/subject.locked", O_RDWR | O_CREAT, 0600);
+	int unlinked = open("/tmp/subject.unlinked", O_RDWR | O_CREAT, 0600);
+	static char large[20000];
+
+	fcntl(locked, F_SETLK, &lock);
+	lock.l_start = 50;
+	fcntl(locked, F_OFD_SETLK, &lock);
+	flock(locked, LOCK_SH);
+	memset(large, 'u', sizeof(large));
+	write(unlinked, large, sizeof(large));
+	unlink("/tmp/subject.unlinked");
+}
+
 static int bound(int type, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -235,6 +253,7 @@ int main(void)
 	make_timers();
 	make_events();
 	make_watches();
+	make_files();
 	make_sockets();
 	sleep(1);
 	close(open("/tmp/subject.ready", O_WRONLY | O_CREAT, 0600));

@@ -271,6 +271,59 @@ static void check_epolls(const struct ovm_rec_process *process)
 	ASSERT_EQ_U64(data, 1000 + 1001 + 1002 + 1003 + 1004 + 1005 + 1006 + 1007 + 1008 + 1008);
 }
 
+static void check_locks(const struct ovm_rec_file_lock *lock)
+{
+	static const struct ovm_rec_file_lock expected[] = {
+		{.kind = OVM_REC_FILE_LOCK_FLOCK},
+		{.kind = OVM_REC_FILE_LOCK_POSIX, .exclusive = 1, .start = 5, .end = 11},
+		{.kind = OVM_REC_FILE_LOCK_OFD, .exclusive = 1, .start = 50, .end = 56},
+	};
+
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++, lock = lock->next) {
+		ASSERT_TRUE(lock);
+		ASSERT_EQ_U64(lock->kind, expected[i].kind);
+		ASSERT_EQ_U64(lock->exclusive, expected[i].exclusive);
+		ASSERT_EQ_U64(lock->start, expected[i].start);
+		ASSERT_EQ_U64(lock->end, expected[i].end);
+		ASSERT_TRUE(!lock->waited_for);
+	}
+	ASSERT_TRUE(!lock);
+}
+
+static void check_ghost(const struct ovm_rec_ghost *ghost)
+{
+	uint64_t len = 0;
+
+	ASSERT_EQ_U64(ghost->size, 20000);
+	ASSERT_EQ_U64(ghost->nr_missing, 0);
+	ASSERT_TRUE(ghost->mtime_sec > 0 && ghost->mtime_nsec < 1000000000);
+	for (const struct ovm_rec_ghost_data *data = ghost->data; data; data = data->next) {
+		ASSERT_EQ_U64(data->offset, len);
+		for (uint64_t i = 0; i < data->bytes.len; i++)
+			ASSERT_TRUE(data->bytes.data[i] == 'u');
+		len += data->bytes.len;
+	}
+	ASSERT_EQ_U64(len, ghost->size);
+}
+
+static void check_subject_files(const struct ovm_rec_process *process)
+{
+	unsigned int locked = 0, ghosts = 0;
+
+	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+		if (file->locks) {
+			check_locks(file->locks);
+			locked++;
+		}
+		if (file->ghost) {
+			check_ghost(file->ghost);
+			ghosts++;
+		}
+	}
+	ASSERT_EQ_U64(locked, 1);
+	ASSERT_EQ_U64(ghosts, 1);
+}
+
 /* What tests/guest/snapshot_subject.c makes. */
 static void check_subject(const struct ovm_rec_process *process)
 {
@@ -304,6 +357,7 @@ static void check_subject(const struct ovm_rec_process *process)
 	ASSERT_EQ_U64(signalfds, 1);
 	check_epolls(process);
 	check_sockets(process);
+	check_subject_files(process);
 }
 
 static void check_process(struct guest *guest, const struct ovm_rec_ps *ps)
