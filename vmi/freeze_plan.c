@@ -504,16 +504,25 @@ static bool inherited_write(void *arg, const struct ovm_object *object,
 	return ovm_write_unlogged(object, member, from, to);
 }
 
+void ovm_freeze_plan_take_over(void *arg, int ipi_fd)
+{
+	struct ovm_freeze_plan *plan = arg;
+
+	if (plan->ipi_started && !plan->inherited) {
+		ovm_ipi_take_over(ipi_fd);
+		ovm_remote_calls_inherit(&plan->calls);
+		plan->inherited = true;
+	}
+}
+
 bool ovm_freeze_plan_inherit(void *arg, int ipi_fd)
 {
 	struct ovm_freeze_plan *plan = arg;
 	struct ovm_freeze_tally tally;
 
-	if (plan->bequest == OVM_FREEZE_NOTHING)
+	if (plan->bequest == OVM_FREEZE_NOTHING || !plan->ipi_started)
 		return true;
-	if (!plan->inherited)
-		ovm_remote_calls_inherit(&plan->calls);
-	plan->inherited = true;
+	ovm_freeze_plan_take_over(plan, ipi_fd);
 	plan->ipi_fd = ipi_fd;
 	ovm_freeze_plan_apply(plan, plan->bequest, inherited_write, NULL, &tally);
 	/* What has been told everything gets there by itself. */

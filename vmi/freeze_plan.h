@@ -63,8 +63,9 @@ struct ovm_freeze_plan {
 	bool inherited;
 	/* All threads of the set are known, and none of them can make another. */
 	bool closed;
-	/* Connection with QEMU's gdb stub. */
+	/* Connection with QEMU's gdb stub, and whether that is there; nothing is written before. */
 	int ipi_fd;
+	bool ipi_started;
 	uint64_t sigpending;
 	struct ovm_freeze_members members;
 	struct ovm_remote_calls calls;
@@ -100,6 +101,9 @@ void ovm_freeze_plan_look(struct ovm_freeze_plan *plan, enum ovm_freeze_action a
  */
 void ovm_freeze_plan_apply(struct ovm_freeze_plan *plan, enum ovm_freeze_action action,
 			   ovm_remote_call_write *write, void *arg, struct ovm_freeze_tally *ret);
+
+/** What a guardian does before it lets the VM run on. */
+void ovm_freeze_plan_take_over(void *plan, int ipi_fd);
 
 /** A guardian's turn, with the VM paused: returns true when nothing is left to be done. */
 bool ovm_freeze_plan_inherit(void *plan, int ipi_fd);

@@ -99,6 +99,7 @@ static struct ovm_error *find_means(struct ovm_freezer *freezer)
 static struct ovm_error *make_guardian(struct ovm_freezer *freezer)
 {
 	const struct ovm_pause_heir heir = {
+		.take_over = ovm_freeze_plan_take_over,
 		.inherit = ovm_freeze_plan_inherit,
 		.arg = freezer->plan,
 		.fd = ovm_ipi_fd(freezer->ipi),
@@ -263,6 +264,7 @@ static struct ovm_error *apply(struct ovm_freezer *freezer, enum ovm_freeze_acti
 
 	if (err)
 		return err;
+	freezer->plan->ipi_started = true;
 	ovm_freeze_plan_apply(freezer->plan, action, checked_write, &arg, &tally);
 	stats->nr_woken += tally.nr_woken;
 	stats->nr_writes += tally.nr_writes;

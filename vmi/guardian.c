@@ -434,6 +434,8 @@ void ovm_guardian_run(const struct ovm_guardian *guardian)
 	}
 	answer(&w, OVM_GUARDIAN_DONE);
 	watch(&w);
+	if (w.armed && guardian->heir)
+		guardian->take_over(guardian->heir_arg, w.heir_fd);
 	if (w.armed)
 		resume(&w);
 	if (guardian->heir)

@@ -53,6 +53,8 @@ struct ovm_guardian {
 	 * handed: @heir_fd, or -1.
 	 */
 	bool (*heir)(void *arg, int fd);
+	/** What to do before the VM is resumed for a process that died while it was paused. */
+	void (*take_over)(void *arg, int fd);
 	void *heir_arg;
 	int heir_fd;
 };

@@ -14,6 +14,7 @@
 
 enum {
 	ANSWER_MS = 5000,
+	TAKE_OVER_MS = 1000,
 	/* CPUs that are interrupted with one exchange, and bytes for one. */
 	BATCH = 32,
 	PACKET_BYTES = 40,
@@ -197,6 +198,27 @@ static void put_hex(char *at, unsigned int nr, uint32_t value)
 		at[i] = "0123456789abcdef"[value >> 4 * (nr - 1 - i) & 15];
 }
 
+/* Wait for a packet that begins so, whatever comes before it. */
+static bool read_until(int fd, const char beginning[3])
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	char last[3] = "";
+
+	while (memcmp(last, beginning, sizeof(last))) {
+		char c;
+		int n = poll(&pfd, 1, TAKE_OVER_MS);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0 || recv(fd, &c, 1, 0) != 1)
+			return false;
+		last[0] = last[1];
+		last[1] = last[2];
+		last[2] = c;
+	}
+	return true;
+}
+
 /* Wait for @nr packets "OK". Acknowledgements and reports of stops may come in between. */
 static bool read_answers(int fd, unsigned int nr)
 {
@@ -272,6 +294,17 @@ bool ovm_ipi_send(int fd, const uint32_t *apic_ids, size_t nr, uint8_t vector)
 				vector))
 			return false;
 	return true;
+}
+
+/*
+ * The first byte stops a VM that runs, and the first three end a packet that was not whole; then
+ * the stub is asked for its current thread, which nobody else asks for.
+ */
+bool ovm_ipi_take_over(int fd)
+{
+	static const char query[] = "#00$qC#b4";
+
+	return send_all(fd, query, sizeof(query) - 1) && read_until(fd, "$QC");
 }
 
 void ovm_ipi_drain(int fd)

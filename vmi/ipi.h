@@ -50,6 +50,13 @@ struct ovm_error *ovm_ipi_start(struct ovm_ipi *ipi);
  */
 bool ovm_ipi_send(int fd, const uint32_t *apic_ids, size_t nr, uint8_t vector);
 
+/**
+ * Have the stub finish with what a dead process has sent, as another one that holds the connection:
+ * bytes that reached it when the VM runs would stop that. Leaves the VM paused. Async-signal-safe;
+ * returns false when the stub doesn't answer.
+ */
+bool ovm_ipi_take_over(int fd);
+
 /** Read what QEMU reports of each stop, so that it never waits for us. Async-signal-safe. */
 void ovm_ipi_drain(int fd);
 

@@ -162,6 +162,7 @@ struct ovm_error *ovm_pause_create_with_heir(struct ovm_vm *vm, const struct ovm
 	};
 
 	if (heir) {
+		guardian.take_over = heir->take_over;
 		guardian.heir = heir->inherit;
 		guardian.heir_arg = heir->arg;
 		guardian.heir_fd = heir->fd;

@@ -25,6 +25,7 @@ struct ovm_pause;
 
 /** What the guardian does for a process that has ended: see struct ovm_guardian. */
 struct ovm_pause_heir {
+	void (*take_over)(void *arg, int fd);
 	bool (*inherit)(void *arg, int fd);
 	/** Memory that is shared with the guardian's process. */
 	void *arg;

@@ -101,6 +101,7 @@ bool freeze_model_start(struct freeze_model *model)
 		return false;
 	}
 	model->plan->ipi_fd = model->peer.fd;
+	model->plan->ipi_started = true;
 	model->plan->max = MODEL_THREADS;
 	model->plan->sigpending = MODEL_SIGPENDING;
 	model->laziness = 1;

@@ -34,6 +34,11 @@ void gdb_peer_report(struct gdb_peer *peer)
 /* False at the end. */
 static bool answer(struct gdb_peer *peer, const char *payload, bool good)
 {
+	if (!strcmp(payload, "qC")) {
+		send(peer->theirs, "+", 1, MSG_NOSIGNAL);
+		say(peer, "QC01");
+		return true;
+	}
 	pthread_mutex_lock(&peer->lock);
 	size_t nr = peer->nr + 1;
 

@@ -166,6 +166,7 @@ static struct ovm_error *freeze_plan(struct hostile *hostile, struct hostile_fre
 	plan->max = FREEZE_MAX_THREADS;
 	plan->sigpending = 1ULL << rec->sigpending_bit;
 	plan->ipi_fd = freezer->peer.fd;
+	plan->ipi_started = true;
 	if (!err)
 		err = ovm_remote_calls_init(freezer->writer, hostile->ovm.kernel, rec,
 					    "wake_up_process", &plan->calls);
