@@ -367,6 +367,9 @@ struct ovm_error *ovm_kill(struct ovm_freezer *freezer, const struct ovm_freeze_
 	if (!err) {
 		freezer->plan->bequest = OVM_FREEZE_KILL;
 		err = ovm_freezer_carry_out(freezer, OVM_FREEZE_KILL, set, deadline);
+	}
+	/* Otherwise the guardian tells those that could not be told. */
+	if (!err) {
 		freezer->plan->bequest = OVM_FREEZE_NOTHING;
 		freezer->frozen = false;
 	}
