@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "host/page_store.h"
@@ -16,8 +17,9 @@ static const char arranged_name[] = "pages.arranged";
 struct target {
 	uint32_t id;
 	bool created;
-	/* Inode of the shared memory, as an identity; 0: private memory. */
-	uint64_t inode;
+	/* Whose it is: identity of the process, or of the inode of shared memory. */
+	uint64_t owner;
+	bool shared;
 	/* Others may write it. */
 	bool outsiders;
 	struct ovm_page_store store;
@@ -28,6 +30,8 @@ struct ovm_copier {
 	struct ovm_copier_options options;
 	struct target *targets;
 	size_t nr;
+	/* Places of the targets, by owner. */
+	size_t *by_owner;
 	/* Of the copying under way, in bytes. */
 	uint64_t before, total;
 };
@@ -51,6 +55,7 @@ void ovm_copier_destroy(struct ovm_copier *copier)
 	for (size_t i = 0; i < copier->nr; i++)
 		ovm_page_store_deinit(&copier->targets[i].store);
 	free(copier->targets);
+	free(copier->by_owner);
 	free(copier);
 }
 
@@ -79,47 +84,92 @@ static struct ovm_error *open_target(const struct ovm_copier *copier, struct tar
 	return err;
 }
 
-static struct ovm_error *add_target(struct ovm_copier *copier, uint64_t inode)
+static uint64_t owner_of(const struct ovm_pages_file *file)
+{
+	return file->shmem ? file->shmem->inode : file->process->task;
+}
+
+/* The first place in the order by owner at which @owner could stand. */
+static size_t lower_bound(const struct ovm_copier *copier, uint64_t owner)
+{
+	size_t low = 0, high = copier->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (copier->targets[copier->by_owner[middle]].owner < owner)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool is_target(const struct ovm_copier *copier, size_t at, const struct ovm_pages_file *file)
+{
+	const struct target *target = &copier->targets[at];
+
+	return target->owner == owner_of(file) && target->shared == (file->shmem != NULL);
+}
+
+/* Put a target for @file behind the others, and at @place in the order. */
+static struct ovm_error *add_target(struct ovm_copier *copier, const struct ovm_pages_file *file,
+				    size_t place)
 {
 	struct target *targets =
 		reallocarray(copier->targets, copier->nr + 1, sizeof(*copier->targets));
+	size_t *by_owner;
 
 	if (!targets)
 		return ovm_error_no_memory();
 	copier->targets = targets;
+	by_owner = reallocarray(copier->by_owner, copier->nr + 1, sizeof(*copier->by_owner));
+	if (!by_owner)
+		return ovm_error_no_memory();
+	copier->by_owner = by_owner;
+	memmove(by_owner + place + 1, by_owner + place, (copier->nr - place) * sizeof(*by_owner));
+	by_owner[place] = copier->nr;
 	targets[copier->nr] = (struct target){
 		.id = copier->options.first_id + (uint32_t)copier->nr,
-		.inode = inode,
+		.owner = owner_of(file),
+		.shared = file->shmem != NULL,
 	};
 	copier->nr++;
 	return NULL;
+}
+
+static struct ovm_error *find_target(struct ovm_copier *copier, const struct ovm_pages_file *file,
+				     size_t *ret)
+{
+	size_t place = lower_bound(copier, owner_of(file));
+
+	for (; place < copier->nr; place++) {
+		*ret = copier->by_owner[place];
+		if (is_target(copier, *ret, file))
+			return NULL;
+		if (copier->targets[*ret].owner != owner_of(file))
+			break;
+	}
+	*ret = copier->nr;
+	return add_target(copier, file, place);
 }
 
 /* The target of each file of @pages, by index; those that are missing are made. */
 static struct ovm_error *find_targets(struct ovm_copier *copier, const struct ovm_pages *pages,
 				      size_t **ret)
 {
-	_cleanup_free_ size_t *targets = calloc(pages->nr_files, sizeof(*targets));
+	_cleanup_free_ size_t *targets = calloc(pages->nr_files + 1, sizeof(*targets));
+	struct ovm_error *err = targets ? NULL : ovm_error_no_memory();
 
-	if (!targets)
-		return ovm_error_no_memory();
-	for (size_t i = 0; i < pages->nr_files; i++) {
-		uint64_t inode = pages->files[i].shmem ? pages->files[i].shmem->inode : 0;
+	for (size_t i = 0; i < pages->nr_files && !err; i++) {
 		/* They come in the same order each time, as a rule. */
-		size_t at = i < copier->nr && copier->targets[i].inode == inode ? i : 0;
-
-		while (at < copier->nr && copier->targets[at].inode != inode)
-			at++;
-		if (at == copier->nr) {
-			struct ovm_error *err = add_target(copier, inode);
-
-			if (err)
-				return err;
-		}
-		targets[i] = at;
+		targets[i] = i;
+		if (i >= copier->nr || !is_target(copier, i, &pages->files[i]))
+			err = find_target(copier, &pages->files[i], &targets[i]);
 	}
-	*ret = ovm_take_pointer(targets);
-	return NULL;
+	if (!err)
+		*ret = ovm_take_pointer(targets);
+	return err;
 }
 
 /* ---- copying --------------------------------------------------------------------------------- */
@@ -186,7 +236,7 @@ static void count(struct ovm_copier *copier, struct target *target, struct ovm_c
 	stats->appeared += changes->appeared;
 	stats->vanished += changes->vanished;
 	stats->blocked += changes->blocked;
-	if (target->inode)
+	if (target->shared)
 		stats->shmem += changes->todo;
 	if (target->outsiders)
 		stats->outsiders += changes->todo;
@@ -232,6 +282,11 @@ struct ovm_error *ovm_copier_round(struct ovm_copier *copier, const struct ovm_p
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+static int32_t pid_of(const struct ovm_pages_file *file)
+{
+	return file->process ? file->process->pid : 0;
+}
+
 /* Update all stores, and see that nothing stands in the way. */
 static struct ovm_error *update_all(struct ovm_copier *copier, const struct ovm_pages *pages,
 				    const size_t *targets, struct ovm_copier_stats *stats)
@@ -242,7 +297,8 @@ static struct ovm_error *update_all(struct ovm_copier *copier, const struct ovm_
 
 		err = update(copier, &pages->files[i], target, stats);
 		if (!err && target->changes.first_blocked)
-			err = ovm_pages_check_run(pages->pid, target->changes.first_blocked);
+			err = ovm_pages_check_run(pid_of(&pages->files[i]),
+						  target->changes.first_blocked);
 		if (err)
 			return err;
 	}
@@ -277,7 +333,7 @@ struct ovm_error *ovm_copier_finish(struct ovm_copier *copier, struct ovm_pages 
 	for (size_t i = 0; i < pages->nr_files && !err; i++) {
 		struct target *target = &copier->targets[targets[i]];
 
-		*(target->inode ? &pages->shmem_pages : &pages->private_pages) +=
+		*(target->shared ? &pages->shmem_pages : &pages->private_pages) +=
 			target->store.nr_pages;
 		err = finish_file(copier, target, &pages->files[i]);
 	}

@@ -115,8 +115,8 @@ static void fill_result(struct ovm_dump *dump, uint64_t start, struct ovm_dump_r
 	size_t size = result->size;
 
 	whole->size = size;
-	whole->nr_processes = 1;
-	whole->nr_threads = (uint32_t)dump->state.nr_threads;
+	whole->nr_processes = dump->state.tree->nr_processes;
+	whole->nr_threads = dump->state.tree->nr_threads;
 	whole->pages_scanned = dump->pages.scanned;
 	whole->pages_written = dump->pages.private_pages;
 	whole->shmem_pages_written = dump->pages.shmem_pages;

@@ -79,10 +79,10 @@ void ovm_dump_release(struct ovm_dump *dump);
 struct ovm_error *ovm_dump_check_images(struct ovm_dump *dump);
 
 /**
- * The same for a process whose threads are not where they will be taken: what is said about
+ * The same for processes whose threads are not where they will be taken: what is said about
  * registers then has no meaning. Errors: OVM_ERROR_NOT_DUMPABLE.
  */
-struct ovm_error *ovm_dump_check_process(const struct ovm_rec_process *process);
+struct ovm_error *ovm_dump_check_tree(const struct ovm_rec_tree *tree);
 
 /** Write all images and give their directory its name. */
 struct ovm_error *ovm_dump_write(struct ovm_dump *dump);

@@ -61,26 +61,26 @@ static bool may_be_untrue(const struct ovm_error *err)
 	}
 }
 
-/* Extract the process into @arena, and see whether images could be made of it. */
+/* Extract the tree into @arena, and see whether images could be made of it. */
 static struct ovm_error *look_once(struct ovm_dump *dump, struct ovm_llv_arena *arena,
-				   const struct ovm_rec_process **ret)
+				   const struct ovm_rec_tree **ret)
 {
 	struct ovm *ovm = dump->ovm;
-	struct ovm_extract_process_args args = {.pid = dump->options.pid};
+	struct ovm_extract_tree_args args = {.pid = dump->options.pid};
 	struct ovm_error *err =
-		ovm_llv_run(ovm->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
-			    &args, &ovm->budget, arena);
+		ovm_llv_run(ovm->llv, "ovm_extract_tree", OVM_LLV_ENTRY(ovm_extract_tree), &args,
+			    &ovm->budget, arena);
 
 	if (!err)
-		err = ovm_dump_check_process(args.process);
+		err = ovm_dump_check_tree(args.tree);
 	if (!err)
-		*ret = args.process;
+		*ret = args.tree;
 	return err;
 }
 
 /* The same until it succeeds, a few times. */
 static struct ovm_error *look(struct ovm_dump *dump, struct ovm_llv_arena *arena,
-			      const struct ovm_rec_process **ret)
+			      const struct ovm_rec_tree **ret)
 {
 	for (int i = 1;; i++) {
 		uint64_t start = ovm_now_us();
@@ -108,23 +108,23 @@ static void log_round(const struct ovm_dump *dump, const struct ovm_copier_stats
 		(unsigned long long)stats->vanished, (unsigned long long)stats->blocked);
 }
 
-static struct ovm_error *find_pages(struct ovm_dump *dump, const struct ovm_rec_process *process,
+static struct ovm_error *find_pages(struct ovm_dump *dump, const struct ovm_rec_tree *tree,
 				    struct ovm_pages *ret)
 {
 	struct ovm *ovm = dump->ovm;
 	uint64_t start = ovm_now_us();
 	struct ovm_error *err =
-		ovm_pages_look(ovm->engine, ovm->kernel, process, ovm_dump_cancelled, dump, ret);
+		ovm_pages_look(ovm->engine, ovm->kernel, tree, ovm_dump_cancelled, dump, ret);
 
 	dump->result.walk_us += ovm_now_us() - start;
 	return err;
 }
 
-static struct ovm_error *copy_round(struct ovm_dump *dump, const struct ovm_rec_process *process,
+static struct ovm_error *copy_round(struct ovm_dump *dump, const struct ovm_rec_tree *tree,
 				    struct ovm_copier_stats *stats)
 {
 	struct ovm_pages pages;
-	struct ovm_error *err = find_pages(dump, process, &pages);
+	struct ovm_error *err = find_pages(dump, tree, &pages);
 	uint64_t start = ovm_now_us();
 
 	if (err)
@@ -143,15 +143,15 @@ static struct ovm_error *copy_round(struct ovm_dump *dump, const struct ovm_rec_
 /* With what the kernel knows at its begin: pages of shared memory move, too. */
 static struct ovm_error *look_and_copy(struct ovm_dump *dump, struct ovm_copier_stats *stats)
 {
-	const struct ovm_rec_process *process;
+	const struct ovm_rec_tree *tree;
 	struct ovm_llv_arena *arena = NULL;
 	struct ovm_error *err = ovm_llv_arena_create(&arena);
 
 	if (err)
 		return err;
-	err = look(dump, arena, &process);
+	err = look(dump, arena, &tree);
 	if (!err)
-		err = copy_round(dump, process, stats);
+		err = copy_round(dump, tree, stats);
 	ovm_llv_arena_destroy(arena);
 	return err;
 }
@@ -207,12 +207,14 @@ static struct ovm_error *finish_copy(struct ovm_dump *dump, uint64_t max_left, b
  */
 static struct ovm_error *check_users(struct ovm_dump *dump)
 {
-	if (!dump->frozen_at || !dump->state.process->mm.used_by_others ||
-	    ++dump->shared >= MAX_SHARED)
+	const struct ovm_rec_process *p = dump->state.tree->processes;
+
+	while (p && !p->mm.used_by_others)
+		p = p->next;
+	if (!dump->frozen_at || !p || ++dump->shared >= MAX_SHARED)
 		return NULL;
 	return ovm_error_format(OVM_ERROR_INCONSISTENT,
-				"process %d: its memory is in use by another process",
-				dump->options.pid);
+				"process %d: its memory is in use by another process", p->pid);
 }
 
 static struct ovm_error *take_state(struct ovm_dump *dump)
@@ -241,7 +243,7 @@ static struct ovm_error *take(struct ovm_dump *dump, uint64_t max_left, bool *do
 	if (!err)
 		err = ovm_dump_check_stop(dump);
 	if (!err)
-		err = find_pages(dump, dump->state.process, &dump->pages);
+		err = find_pages(dump, dump->state.tree, &dump->pages);
 	return err ? err : finish_copy(dump, max_left, done);
 }
 
@@ -364,13 +366,13 @@ static struct ovm_error *confirm_refusal(struct ovm_dump *dump)
  */
 static struct ovm_error *refuse_early(struct ovm_dump *dump)
 {
-	const struct ovm_rec_process *process;
+	const struct ovm_rec_tree *tree;
 	struct ovm_llv_arena *arena = NULL;
 	struct ovm_error *err = ovm_llv_arena_create(&arena);
 
 	if (err)
 		return err;
-	err = look(dump, arena, &process);
+	err = look(dump, arena, &tree);
 	ovm_llv_arena_destroy(arena);
 	for (int i = 0; err && may_be_untrue(err) && i < MAX_REFUSALS; i++) {
 		ovm_error_free(err);

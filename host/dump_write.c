@@ -4,21 +4,10 @@
 #include <string.h>
 
 #include "dump_private.h"
+#include "state_images.h"
+#include "vmi/cleanup.h"
 
 enum { USER_CS = 0x33 };
-
-static struct ovm_image_shmem *make_shmem_images(const struct ovm_pages *pages)
-{
-	struct ovm_image_shmem *shmem = calloc(pages->nr_files, sizeof(*shmem));
-
-	for (size_t i = 1; shmem && i < pages->nr_files; i++)
-		shmem[i - 1] = (struct ovm_image_shmem){
-			.rec = pages->files[i].shmem,
-			.pagemap = {pages->files[i].entries, pages->files[i].nr_entries,
-				    pages->files[i].id},
-		};
-	return shmem;
-}
 
 static void warn(void *arg, const char *message)
 {
@@ -44,49 +33,22 @@ static struct ovm_image_stats make_stats(const struct ovm_dump *dump)
 	};
 }
 
-/* Call @use on the image set that state and pages make; pagemaps are empty before the walk. */
+/* Call @use on the image set that state and pages make. */
 static struct ovm_error *with_image_set(struct ovm_dump *dump,
 					struct ovm_error *(*use)(struct ovm_dump *dump,
 								 const struct ovm_image_set *set))
 {
-	const struct ovm_state *state = &dump->state;
-	struct ovm_image_process process = {
-		.rec = state->process,
-		.threads = state->threads,
-		.nr_threads = state->nr_threads,
-		.real = state->real,
-		.virt = state->virt,
-		.prof = state->prof,
-		.posix_timers = state->posix_timers,
-		.nr_posix_timers = state->nr_posix_timers,
-	};
-	struct ovm_image_set set = {
-		.processes = &process,
-		.nr_processes = 1,
-		.clock_monotonic = state->clock.monotonic,
-		.clock_boottime = state->clock.boottime,
-		.clock_realtime = state->clock.realtime,
-		.stats = make_stats(dump),
-		.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus,
-		.warn = dump->warned ? NULL : warn,
-		.warn_arg = dump,
-	};
-	struct ovm_image_shmem *shmem = NULL;
+	struct ovm_state_images images;
+	struct ovm_error *err = ovm_state_images_init(&dump->state, &dump->pages, &images);
 
-	if (dump->pages.nr_files) {
-		const struct ovm_pages_file *file = &dump->pages.files[0];
-
-		shmem = make_shmem_images(&dump->pages);
-		if (!shmem)
-			return ovm_error_no_memory();
-		process.pagemap =
-			(struct ovm_image_pagemap){file->entries, file->nr_entries, file->id};
-		process.shmem = shmem;
-		process.nr_shmem = dump->pages.nr_files - 1;
-	}
-	struct ovm_error *err = use(dump, &set);
-
-	free(shmem);
+	if (err)
+		return err;
+	images.set.stats = make_stats(dump);
+	images.set.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus;
+	images.set.warn = dump->warned ? NULL : warn;
+	images.set.warn_arg = dump;
+	err = use(dump, &images.set);
+	ovm_state_images_deinit(&images);
 	return err;
 }
 
@@ -105,43 +67,40 @@ struct ovm_error *ovm_dump_check_images(struct ovm_dump *dump)
 }
 
 /* Threads as they are in the guest, with registers and an extended state of no interest. */
-static struct ovm_image_thread *make_threads(const struct ovm_rec_process *process,
-					     const uint8_t *xsave, size_t *ret_nr)
+static void fill_threads(const struct ovm_rec_process *process, const uint8_t *xsave,
+			 struct ovm_image_thread *threads)
 {
-	struct ovm_image_thread *threads;
-	size_t nr = 0;
-
 	for (const struct ovm_rec_thread *t = process->threads; t; t = t->next)
-		nr++;
-	threads = calloc(nr + 1, sizeof(*threads));
-	if (!threads)
-		return NULL;
-	nr = 0;
-	for (const struct ovm_rec_thread *t = process->threads; t; t = t->next)
-		threads[nr++] = (struct ovm_image_thread){
+		*threads++ = (struct ovm_image_thread){
 			.rec = t,
 			.regs = {.cs = USER_CS},
 			.xsave = xsave,
 			.xsave_size = OVM_XSAVE_TILECFG,
 		};
-	*ret_nr = nr;
-	return threads;
 }
 
-struct ovm_error *ovm_dump_check_process(const struct ovm_rec_process *process)
+struct ovm_error *ovm_dump_check_tree(const struct ovm_rec_tree *tree)
 {
 	static const uint8_t xsave[OVM_XSAVE_TILECFG];
-	struct ovm_image_process image = {.rec = process};
-	const struct ovm_image_set set = {.processes = &image, .nr_processes = 1};
-	struct ovm_image_thread *threads = make_threads(process, xsave, &image.nr_threads);
+	_cleanup_free_ struct ovm_image_process *processes =
+		calloc(tree->nr_processes, sizeof(*processes));
+	_cleanup_free_ struct ovm_image_thread *threads =
+		calloc(tree->nr_threads, sizeof(*threads));
+	struct ovm_image_set set = {.tree = tree, .processes = processes};
+	size_t nr_threads = 0;
 
-	if (!threads)
+	if (!processes || !threads)
 		return ovm_error_no_memory();
-	image.threads = threads;
-	struct ovm_error *err = ovm_image_check(&set);
-
-	free(threads);
-	return err;
+	for (const struct ovm_rec_process *rec = tree->processes; rec; rec = rec->next) {
+		fill_threads(rec, xsave, threads + nr_threads);
+		processes[set.nr_processes++] = (struct ovm_image_process){
+			.rec = rec,
+			.threads = threads + nr_threads,
+			.nr_threads = rec->nr_threads,
+		};
+		nr_threads += rec->nr_threads;
+	}
+	return ovm_image_check(&set);
 }
 
 static struct ovm_error *write_images(struct ovm_dump *dump, const struct ovm_image_set *set)
@@ -149,13 +108,13 @@ static struct ovm_error *write_images(struct ovm_dump *dump, const struct ovm_im
 	return ovm_image_write(set, ovm_output_fd(dump->output));
 }
 
-static struct ovm_error *write_saved(void *arg, uint64_t address, const void *bytes, size_t len,
-				     bool *done)
+static struct ovm_error *write_saved(void *arg, const struct ovm_rec_process *process,
+				     uint64_t address, const void *bytes, size_t len, bool *done)
 {
 	const struct ovm_dump *dump = arg;
 
-	return ovm_pages_patch(&dump->pages, ovm_output_fd(dump->output), address, bytes, len,
-			       done);
+	return ovm_pages_patch(&dump->pages, ovm_output_fd(dump->output), process, address, bytes,
+			       len, done);
 }
 
 static struct ovm_error *write_stats(struct ovm_dump *dump)

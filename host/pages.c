@@ -11,8 +11,10 @@
 enum {
 	PAGE_SIZE = OVM_PAGE_SIZE,
 	PAGE_SHIFT = OVM_PAGE_SHIFT,
-	/* How many times a process may map a page of RAM, on average (same-page merging). */
+	/* How many times a process may map a page of RAM, on average (same-page merging), and how
+	 * many times all processes may (after fork). */
 	MAX_SHARING = 8,
+	MAX_SHARING_ALL = 64,
 };
 
 /* Kinds that are saved, and those that stand in the way of it. */
@@ -110,36 +112,49 @@ static struct ovm_error *find_page_layout(struct ovm_kernel *kernel, struct ovm_
 	return NULL;
 }
 
-static struct ovm_error *walk(struct ovm_engine *engine, struct ovm_kernel *kernel,
-			      const struct ovm_rec_process *process, bool (*cancelled)(void *arg),
-			      void *arg, struct ovm_walk_result **ret)
-{
-	const struct ovm_kernel_info *info = ovm_kernel_info(kernel);
-	_cleanup_free_ struct ovm_walk_range *ranges = NULL;
-	struct ovm_gpa_range zero_pages[2];
+/* What looking for the pages of all processes needs. */
+struct look {
+	struct ovm_engine *engine;
+	struct ovm_kernel *kernel;
 	struct ovm_page_layout layout;
-	struct ovm_walk_request request = {
-		.size = sizeof(request),
+	struct ovm_gpa_range zero_pages[2];
+	/* Of each walk, but for page table and ranges. */
+	struct ovm_walk_request request;
+	struct ovm_pages *pages;
+};
+
+static struct ovm_error *prepare(struct look *look, bool (*cancelled)(void *arg), void *arg)
+{
+	const struct ovm_kernel_info *info = ovm_kernel_info(look->kernel);
+
+	look->request = (struct ovm_walk_request){
+		.size = sizeof(look->request),
 		.levels = info->pgtable_levels,
 		.sme_mask = info->sme_mask,
-		.page = &layout,
-		.zero_pages = zero_pages,
-		.nr_zero_pages = find_zero_pages(kernel, zero_pages),
-		.nr_swap_types =
-			(unsigned int)kernel_variable(kernel, "nr_swapfiles", sizeof(uint32_t)),
+		.page = &look->layout,
+		.zero_pages = look->zero_pages,
+		.nr_zero_pages = find_zero_pages(look->kernel, look->zero_pages),
+		.nr_swap_types = (unsigned int)kernel_variable(look->kernel, "nr_swapfiles",
+							       sizeof(uint32_t)),
 		.cancelled = cancelled,
 		.arg = arg,
 	};
-	struct ovm_error *err = find_page_layout(kernel, &layout);
+	return find_page_layout(look->kernel, &look->layout);
+}
 
-	if (!err)
-		err = ovm_kernel_translate(kernel, process->mm.pgd, &request.pgd);
+static struct ovm_error *walk(const struct look *look, const struct ovm_rec_process *process,
+			      struct ovm_walk_result **ret)
+{
+	_cleanup_free_ struct ovm_walk_range *ranges = NULL;
+	struct ovm_walk_request request = look->request;
+	struct ovm_error *err = ovm_kernel_translate(look->kernel, process->mm.pgd, &request.pgd);
+
 	if (!err)
 		err = make_ranges(&process->mm, &ranges, &request.nr_ranges);
 	if (err)
 		return err;
 	request.ranges = ranges;
-	return ovm_engine_walk(engine, &request, ret);
+	return ovm_engine_walk(look->engine, &request, ret);
 }
 
 struct ovm_error *ovm_pages_check_run(int32_t pid, const struct ovm_run *run)
@@ -239,22 +254,52 @@ static uint64_t count_pages(const struct ovm_pages_file *file)
 	return nr;
 }
 
-static struct ovm_error *look_private(struct ovm_engine *engine, struct ovm_kernel *kernel,
-				      const struct ovm_rec_process *process,
-				      bool (*cancelled)(void *arg), void *arg,
-				      struct ovm_pages *pages)
+/*
+ * Tables that lead to the same pages over and over make any amount of memory out of a little. The
+ * page cache has a page once only.
+ */
+static struct ovm_error *check_amount(const struct look *look, const struct ovm_pages_file *file,
+				      uint64_t nr_pages)
 {
-	struct ovm_pages_file *file = &pages->files[0];
-	struct ovm_walk_result *walked = NULL;
-	struct ovm_error *err = walk(engine, kernel, process, cancelled, arg, &walked);
+	uint64_t ram_pages = ovm_engine_ram_size(look->engine) >> PAGE_SHIFT;
 
+	if (nr_pages / MAX_SHARING <= ram_pages &&
+	    look->pages->private_pages / MAX_SHARING_ALL <= ram_pages &&
+	    look->pages->shmem_pages <= ram_pages)
+		return NULL;
+
+	struct ovm_error *err = ovm_error_format(
+		OVM_ERROR_BUDGET,
+		"%llu pages of a process, %llu of all, %llu of shared memory are more than %llu "
+		"pages of RAM account for: page tables are damaged",
+		(unsigned long long)nr_pages, (unsigned long long)look->pages->private_pages,
+		(unsigned long long)look->pages->shmem_pages, (unsigned long long)ram_pages);
+
+	if (file->process) {
+		err->pid = file->process->pid;
+		err = ovm_error_prepend(err, "pid %d", file->process->pid);
+	}
+	return err;
+}
+
+static struct ovm_error *look_private(const struct look *look,
+				      const struct ovm_rec_process *process,
+				      struct ovm_pages_file *file)
+{
+	struct ovm_walk_result *walked = NULL;
+	struct ovm_error *err = walk(look, process, &walked);
+
+	file->process = process;
 	if (!err)
-		err = add_vdso(kernel, &process->mm, walked, &file->runs, &file->nr_runs);
+		err = add_vdso(look->kernel, &process->mm, walked, &file->runs, &file->nr_runs);
 	if (!err) {
+		uint64_t nr = count_pages(file);
+
 		file->outsiders = process->mm.used_by_others;
-		pages->private_pages = count_pages(file);
+		look->pages->private_pages += nr;
 		for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
-			pages->scanned += walked->pages[kind];
+			look->pages->scanned += walked->pages[kind];
+		err = check_amount(look, file, nr);
 	}
 	ovm_walk_result_free(walked);
 	return err;
@@ -292,79 +337,65 @@ static struct ovm_error *shmem_runs(const struct ovm_rec_shmem *shmem, struct ov
 	return NULL;
 }
 
-static struct ovm_error *look_shmem(const struct ovm_rec_process *process,
-				    const struct ovm_rec_shmem *shmem, struct ovm_pages_file *file,
-				    struct ovm_pages *pages)
+static struct ovm_error *look_shmem(const struct look *look, const struct ovm_rec_shmem *shmem,
+				    bool outsiders, struct ovm_pages_file *file)
 {
 	uint64_t nr;
 
 	if (shmem->nr_swapped)
 		return ovm_error_format(
 			OVM_ERROR_NOT_DUMPABLE,
-			"pid %d: %llu pages of shared memory (inode %llu) are swapped out: run "
+			"%llu pages of shared memory (inode %llu) are swapped out: run "
 			"'swapoff -a' in the guest, or give it more memory, and dump again",
-			process->pid, (unsigned long long)shmem->nr_swapped,
-			(unsigned long long)shmem->ino);
+			(unsigned long long)shmem->nr_swapped, (unsigned long long)shmem->ino);
 	struct ovm_error *err = shmem_runs(shmem, &file->runs, &file->nr_runs);
 
 	if (err)
 		return err;
 	file->shmem = shmem;
-	file->outsiders = !shmem->exclusive || process->mm.used_by_others;
+	file->outsiders = !shmem->exclusive || outsiders;
 	nr = count_pages(file);
-	pages->shmem_pages += nr;
-	pages->scanned += nr;
-	return NULL;
+	look->pages->shmem_pages += nr;
+	look->pages->scanned += nr;
+	return check_amount(look, file, 0);
 }
 
-/*
- * Tables that lead to the same pages over and over make any amount of memory out of a little. The
- * page cache has a page once only.
- */
-static struct ovm_error *check_amount(const struct ovm_engine *engine,
-				      const struct ovm_rec_process *process,
-				      const struct ovm_pages *pages)
+static struct ovm_error *look_at_all(const struct look *look, const struct ovm_rec_tree *tree)
 {
-	uint64_t ram_pages = ovm_engine_ram_size(engine) >> PAGE_SHIFT;
+	struct ovm_pages_file *file = look->pages->files;
+	struct ovm_error *err = NULL;
+	bool outsiders = false;
 
-	if (pages->private_pages / MAX_SHARING <= ram_pages && pages->shmem_pages <= ram_pages)
-		return NULL;
-
-	struct ovm_error *err = ovm_error_format(
-		OVM_ERROR_BUDGET,
-		"pid %d: %llu pages of its own and %llu of shared memory are more than %llu pages "
-		"of RAM account for: its page tables are damaged",
-		process->pid, (unsigned long long)pages->private_pages,
-		(unsigned long long)pages->shmem_pages, (unsigned long long)ram_pages);
-
-	err->pid = process->pid;
+	for (const struct ovm_rec_process *p = tree->processes; p && !err; p = p->next) {
+		if (p->zombie)
+			continue;
+		outsiders |= p->mm.used_by_others;
+		err = look_private(look, p, file++);
+	}
+	for (const struct ovm_rec_shmem *s = tree->shmem; s && !err; s = s->next)
+		err = look_shmem(look, s, outsiders, file++);
 	return err;
 }
 
 struct ovm_error *ovm_pages_look(struct ovm_engine *engine, struct ovm_kernel *kernel,
-				 const struct ovm_rec_process *process,
-				 bool (*cancelled)(void *arg), void *arg, struct ovm_pages *ret)
+				 const struct ovm_rec_tree *tree, bool (*cancelled)(void *arg),
+				 void *arg, struct ovm_pages *ret)
 {
+	struct look look = {.engine = engine, .kernel = kernel, .pages = ret};
 	struct ovm_error *err;
-	size_t nr = 1;
 
 	memset(ret, 0, sizeof(*ret));
-	for (const struct ovm_rec_shmem *shmem = process->shmem; shmem; shmem = shmem->next)
-		nr++;
-	ret->files = calloc(nr, sizeof(*ret->files));
+	for (const struct ovm_rec_process *p = tree->processes; p; p = p->next)
+		ret->nr_private += !p->zombie;
+	ret->nr_files = ret->nr_private;
+	for (const struct ovm_rec_shmem *shmem = tree->shmem; shmem; shmem = shmem->next)
+		ret->nr_files++;
+	ret->files = calloc(ret->nr_files + 1, sizeof(*ret->files));
 	if (!ret->files)
 		return ovm_error_no_memory();
-	ret->nr_files = nr;
-	ret->pid = process->pid;
-	err = look_private(engine, kernel, process, cancelled, arg, ret);
-	nr = 1;
-	for (const struct ovm_rec_shmem *s = process->shmem; s && !err; s = s->next) {
-		err = look_shmem(process, s, &ret->files[nr++], ret);
-		if (!err)
-			err = check_amount(engine, process, ret);
-	}
+	err = prepare(&look, cancelled, arg);
 	if (!err)
-		err = check_amount(engine, process, ret);
+		err = look_at_all(&look, tree);
 	if (err)
 		ovm_pages_deinit(ret);
 	return err;
@@ -404,16 +435,27 @@ static bool find_offset(const struct ovm_pages_file *file, uint64_t address, siz
 	return false;
 }
 
-struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd, uint64_t address,
+static const struct ovm_pages_file *find_private(const struct ovm_pages *pages,
+						 const struct ovm_rec_process *process)
+{
+	for (size_t i = 0; i < pages->nr_private; i++)
+		if (pages->files[i].process->pid == process->pid)
+			return &pages->files[i];
+	return NULL;
+}
+
+struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd,
+				  const struct ovm_rec_process *process, uint64_t address,
 				  const void *bytes, size_t len, bool *done)
 {
+	const struct ovm_pages_file *file = find_private(pages, process);
 	char name[OVM_PAGES_NAME];
 	uint64_t offset;
 
-	*done = find_offset(&pages->files[0], address, len, &offset);
+	*done = file && find_offset(file, address, len, &offset);
 	if (!*done)
 		return NULL;
-	ovm_pages_name(pages->files[0].id, name);
+	ovm_pages_name(file->id, name);
 	_cleanup_close_ int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || pwrite(fd, bytes, len, (off_t)offset) != (ssize_t)len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Which pages of a process go into the images, and getting them there. */
+/* Which pages of a tree of processes go into the images, and getting them there. */
 #ifndef OVM_HOST_PAGES_H
 #define OVM_HOST_PAGES_H
 
@@ -25,21 +25,22 @@ struct ovm_pages_file {
 	/** Set when the pages are copied. */
 	struct ovm_image_pagemap_entry *entries;
 	size_t nr_entries;
-	/** The shared memory object it belongs to; NULL: the process' private memory. */
+	/** The process whose private memory it is, or the shared memory object. */
+	const struct ovm_rec_process *process;
 	const struct ovm_rec_shmem *shmem;
 };
 
-/** All pages of one process. */
+/** All pages of a tree. */
 struct ovm_pages {
-	struct ovm_pages_file *files; /* private memory first */
-	size_t nr_files;
-	int32_t pid;
+	/** Private memory of all processes but zombies, in the order of the tree; shared memory. */
+	struct ovm_pages_file *files;
+	size_t nr_files, nr_private;
 	/** Pages whose tables were looked at, and pages to be written. */
 	uint64_t scanned, private_pages, shmem_pages;
 };
 
 /**
- * Walk the page tables of a process and decide what is saved: anonymous pages, pages of private
+ * Walk the page tables of all processes and decide what is saved: anonymous pages, pages of private
  * file mappings that differ from the file, the vDSO, the content of shared memory. What is found
  * in a guest that runs need not be true.
  *
@@ -47,8 +48,8 @@ struct ovm_pages {
  * pages than RAM accounts for, those of ovm_engine_walk().
  */
 struct ovm_error *ovm_pages_look(struct ovm_engine *engine, struct ovm_kernel *kernel,
-				 const struct ovm_rec_process *process,
-				 bool (*cancelled)(void *arg), void *arg, struct ovm_pages *ret);
+				 const struct ovm_rec_tree *tree, bool (*cancelled)(void *arg),
+				 void *arg, struct ovm_pages *ret);
 
 /**
  * The error for pages of private memory that can't be saved, or NULL for those that can.
@@ -67,9 +68,11 @@ enum { OVM_PAGES_NAME = 32 };
 void ovm_pages_name(uint32_t id, char name[OVM_PAGES_NAME]);
 
 /**
- * Overwrite bytes of private memory in the image. False when the image doesn't hold all of them.
+ * Overwrite bytes of a process' private memory in the image. False when that doesn't hold all of
+ * them.
  */
-struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd, uint64_t address,
+struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd,
+				  const struct ovm_rec_process *process, uint64_t address,
 				  const void *bytes, size_t len, bool *done);
 
 #endif /* OVM_HOST_PAGES_H */

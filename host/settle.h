@@ -91,7 +91,7 @@ bool ovm_settle_is_held(const struct ovm_rec_thread *thread);
 
 /**
  * Settle a thread that the freezer holds; as ovm_settle_thread(). @around may be NULL when only the
- * reason is asked for. What it says of stopped threads is of use only if the process is refused.
+ * reason is asked for.
  */
 const char *ovm_settle_held(const struct ovm_rec_thread *thread,
 			    const struct ovm_settle_around *around,

@@ -64,12 +64,15 @@ enum {
  */
 bool ovm_settle_is_held(const struct ovm_rec_thread *thread)
 {
+	const bool stopped = thread->state & STATE_STOPPED && !(thread->state & STATE_TRACED);
 	bool in_trap = thread->state & (STATE_INTERRUPTIBLE | STATE_STOPPED);
 	bool has_result = (int64_t)thread->regs.orig_ax < 0 || thread->regs.ax != (uint64_t)-ENOSYS;
 
-	return thread->frozen && thread->jobctl & JOBCTL_TRAP_FREEZE && !thread->exit_state &&
-	       !(thread->flags & FLAG_EXITING) && !(thread->state & STATE_TRACED) &&
-	       (in_trap || (!thread->state && has_result));
+	if (thread->exit_state || thread->flags & FLAG_EXITING)
+		return false;
+	return stopped ||
+	       (thread->frozen && thread->jobctl & JOBCTL_TRAP_FREEZE &&
+		!(thread->state & STATE_TRACED) && (in_trap || (!thread->state && has_result)));
 }
 
 /* ---- signals --------------------------------------------------------------------------------- */

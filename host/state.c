@@ -203,7 +203,7 @@ static struct ovm_error *check_quiescence(struct ovm *ovm, int32_t pid, struct o
 	return err;
 }
 
-static struct ovm_error *read_rseq(struct ovm *ovm, const struct ovm_state *state,
+static struct ovm_error *read_rseq(struct ovm *ovm, uint64_t pgd,
 				   const struct ovm_rec_thread *thread, struct ovm_settle_rseq *ret)
 {
 	uint64_t cs_address;
@@ -216,13 +216,12 @@ static struct ovm_error *read_rseq(struct ovm *ovm, const struct ovm_state *stat
 	memset(ret, 0, sizeof(*ret));
 	if (!thread->rseq)
 		return NULL;
-	struct ovm_error *err =
-		ovm_kernel_read_user(ovm->kernel, state->pgd, thread->rseq + RSEQ_CS_OFFSET,
-				     &cs_address, sizeof(cs_address));
+	struct ovm_error *err = ovm_kernel_read_user(
+		ovm->kernel, pgd, thread->rseq + RSEQ_CS_OFFSET, &cs_address, sizeof(cs_address));
 
 	if (err || !cs_address)
 		goto out;
-	err = ovm_kernel_read_user(ovm->kernel, state->pgd, cs_address, &cs, sizeof(cs));
+	err = ovm_kernel_read_user(ovm->kernel, pgd, cs_address, &cs, sizeof(cs));
 	if (!err)
 		*ret = (struct ovm_settle_rseq){true, cs.start_ip, cs.post_commit_offset,
 						cs.abort_ip};
@@ -232,11 +231,10 @@ out:
 }
 
 /* What a thread does next, if it can be read. */
-static void read_code(struct ovm *ovm, const struct ovm_state *state,
-		      const struct ovm_rec_thread *thread, uint8_t *code, size_t len)
+static void read_code(struct ovm *ovm, uint64_t pgd, const struct ovm_rec_thread *thread,
+		      uint8_t *code, size_t len)
 {
-	struct ovm_error *err =
-		ovm_kernel_read_user(ovm->kernel, state->pgd, thread->regs.ip, code, len);
+	struct ovm_error *err = ovm_kernel_read_user(ovm->kernel, pgd, thread->regs.ip, code, len);
 
 	if (err)
 		memset(code, 0, len);
@@ -265,27 +263,28 @@ static struct ovm_error *fill_xsave(struct ovm *ovm, const struct ovm_state *sta
 	return NULL;
 }
 
-static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
+static struct ovm_error *fill_thread(struct ovm *ovm, const struct ovm_state *state,
+				     struct ovm_state_process *process,
 				     const struct ovm_rec_thread *thread, size_t i)
 {
 	const struct ovm_settle_clock clock = {state->clock.monotonic, state->clock.boottime,
 					       state->clock.realtime};
-	struct ovm_image_thread *image = &state->threads[i];
-	uint8_t *xsave = state->xsave + i * SAVED_XSAVE;
+	struct ovm_image_thread *image = &process->threads[i];
+	uint8_t *xsave = process->xsave + i * SAVED_XSAVE;
 	struct ovm_settle_around held = {
-		.shared = state->process->shared_pending,
-		.actions = state->process->sigactions,
+		.shared = process->rec->shared_pending,
+		.actions = process->rec->sigactions,
 	};
 	const struct around around = {state->vcpus, &clock, &held};
 	struct ovm_settle_rseq rseq;
 	struct ovm_settled settled;
 
-	read_code(ovm, state, thread, held.code, sizeof(held.code));
+	read_code(ovm, process->pgd, thread, held.code, sizeof(held.code));
 
 	struct ovm_error *err = settle(ovm, &around, thread, &settled);
 
 	if (!err)
-		err = read_rseq(ovm, state, thread, &rseq);
+		err = read_rseq(ovm, process->pgd, thread, &rseq);
 	if (!err)
 		err = fill_xsave(ovm, state, thread, &settled, xsave);
 	if (err)
@@ -300,27 +299,26 @@ static struct ovm_error *fill_thread(struct ovm *ovm, struct ovm_state *state,
 		.xsave_size = SAVED_XSAVE,
 		.blocked = settled.blocked,
 	};
-	state->patches[i] = settled.patch;
+	process->patches[i] = settled.patch;
 	return NULL;
 }
 
-static struct ovm_error *fill_threads(struct ovm *ovm, struct ovm_state *state)
+static struct ovm_error *fill_threads(struct ovm *ovm, const struct ovm_state *state,
+				      struct ovm_state_process *process)
 {
-	size_t nr = 0;
+	const size_t nr = process->rec->nr_threads;
 
-	for (const struct ovm_rec_thread *t = state->process->threads; t; t = t->next)
-		nr++;
-	state->threads = calloc(nr + 1, sizeof(*state->threads));
-	state->patches = calloc(nr + 1, sizeof(*state->patches));
-	state->xsave = calloc(nr + 1, SAVED_XSAVE);
-	if (!state->threads || !state->patches || !state->xsave)
+	process->threads = calloc(nr + 1, sizeof(*process->threads));
+	process->patches = calloc(nr + 1, sizeof(*process->patches));
+	process->xsave = calloc(nr + 1, SAVED_XSAVE);
+	if (!process->threads || !process->patches || !process->xsave)
 		return ovm_error_no_memory();
-	for (const struct ovm_rec_thread *t = state->process->threads; t; t = t->next) {
-		struct ovm_error *err = fill_thread(ovm, state, t, state->nr_threads);
+	for (const struct ovm_rec_thread *t = process->rec->threads; t; t = t->next) {
+		struct ovm_error *err = fill_thread(ovm, state, process, t, process->nr_threads);
 
 		if (err)
 			return err;
-		state->nr_threads++;
+		process->nr_threads++;
 	}
 	return NULL;
 }
@@ -366,21 +364,22 @@ static uint64_t posix_timer_remaining(const struct ovm_state *state,
 	return timer->interval - (now - timer->expires) % timer->interval;
 }
 
-static struct ovm_error *fill_timers(struct ovm_state *state)
+static struct ovm_error *fill_timers(const struct ovm_state *state,
+				     struct ovm_state_process *process)
 {
-	const struct ovm_rec_process *process = state->process;
+	const struct ovm_rec_process *rec = process->rec;
 	size_t nr = 0;
 
-	state->real = itimer(&process->real, state->clock.monotonic);
-	state->virt = itimer(&process->virt, process->utime);
-	state->prof = itimer(&process->prof, process->utime + process->stime);
-	for (const struct ovm_rec_posix_timer *t = process->posix_timers; t; t = t->next)
+	process->real = itimer(&rec->real, state->clock.monotonic);
+	process->virt = itimer(&rec->virt, rec->utime);
+	process->prof = itimer(&rec->prof, rec->utime + rec->stime);
+	for (const struct ovm_rec_posix_timer *t = rec->posix_timers; t; t = t->next)
 		nr++;
-	state->posix_timers = calloc(nr + 1, sizeof(*state->posix_timers));
-	if (!state->posix_timers)
+	process->posix_timers = calloc(nr + 1, sizeof(*process->posix_timers));
+	if (!process->posix_timers)
 		return ovm_error_no_memory();
-	for (const struct ovm_rec_posix_timer *t = process->posix_timers; t; t = t->next)
-		state->posix_timers[state->nr_posix_timers++] = (struct ovm_image_posix_timer){
+	for (const struct ovm_rec_posix_timer *t = rec->posix_timers; t; t = t->next)
+		process->posix_timers[process->nr_posix_timers++] = (struct ovm_image_posix_timer){
 			.rec = t,
 			.remaining = posix_timer_remaining(state, t),
 		};
@@ -440,26 +439,62 @@ static struct ovm_error *read_clock(struct ovm *ovm, struct ovm_state *state)
 	return err;
 }
 
-struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state)
+static struct ovm_error *fill_zombie(struct ovm_state_process *process)
 {
-	struct ovm_extract_process_args args = {.pid = pid};
-	struct ovm_error *err =
-		ovm_llv_run(ovm->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
-			    &args, &ovm->budget, state->arena);
+	process->threads = calloc(1, sizeof(*process->threads));
+	if (!process->threads)
+		return ovm_error_no_memory();
+	process->threads[0].rec = process->rec->threads;
+	process->nr_threads = 1;
+	return NULL;
+}
 
-	if (!err && args.process->pid != pid)
+static struct ovm_error *fill_process(struct ovm *ovm, const struct ovm_state *state,
+				      struct ovm_state_process *process)
+{
+	if (process->rec->zombie)
+		return fill_zombie(process);
+	struct ovm_error *err =
+		ovm_kernel_translate(ovm->kernel, process->rec->mm.pgd, &process->pgd);
+
+	if (!err)
+		err = fill_threads(ovm, state, process);
+	return err ? err : fill_timers(state, process);
+}
+
+static struct ovm_error *extract(struct ovm *ovm, int32_t pid, struct ovm_state *state)
+{
+	struct ovm_extract_tree_args args = {.pid = pid};
+	struct ovm_error *err =
+		ovm_llv_run(ovm->llv, "ovm_extract_tree", OVM_LLV_ENTRY(ovm_extract_tree), &args,
+			    &ovm->budget, state->arena);
+
+	if (!err && args.tree->processes->pid != pid)
 		err = ovm_error_format(OVM_ERROR_CORRUPT,
 				       "process %d leads to another one (%d) in the guest", pid,
-				       args.process->pid);
-	if (!err) {
-		state->process = args.process;
-		err = ovm_kernel_translate(ovm->kernel, state->process->mm.pgd, &state->pgd);
-	}
+				       args.tree->processes->pid);
+	state->tree = args.tree;
+	return err;
+}
+
+struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state)
+{
+	struct ovm_error *err = extract(ovm, pid, state);
+
 	if (err)
 		return err;
 	ovm_xsave_layout_read(ovm->kernel, &state->xsave_layout);
-	err = fill_threads(ovm, state);
-	return err ? err : fill_timers(state);
+	state->processes = calloc(state->tree->nr_processes, sizeof(*state->processes));
+	if (!state->processes)
+		return ovm_error_no_memory();
+	for (const struct ovm_rec_process *rec = state->tree->processes; rec && !err;
+	     rec = rec->next) {
+		struct ovm_state_process *process = &state->processes[state->nr_processes++];
+
+		process->rec = rec;
+		err = fill_process(ovm, state, process);
+	}
+	return err;
 }
 
 struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state *ret)
@@ -484,36 +519,50 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 	return err;
 }
 
-struct ovm_error *ovm_state_apply_patches(struct ovm *ovm, struct ovm_state *state,
-					  ovm_state_write_fn *write, void *arg)
+static struct ovm_error *patch_process(struct ovm *ovm, struct ovm_state_process *process,
+				       ovm_state_write_fn *write, void *arg)
 {
-	for (size_t i = 0; i < state->nr_threads; i++) {
-		const struct ovm_settle_patch *patch = &state->patches[i];
+	for (size_t i = 0; i < process->nr_threads && !process->rec->zombie; i++) {
+		const struct ovm_settle_patch *patch = &process->patches[i];
 		bool done;
 
 		if (!patch->address)
 			continue;
-		struct ovm_error *err = write(arg, patch->address, patch->bytes, patch->len, &done);
+		struct ovm_error *err =
+			write(arg, process->rec, patch->address, patch->bytes, patch->len, &done);
 
 		if (err)
 			return err;
 		if (!done && patch->needed)
-			state->threads[i].regs = patch->otherwise;
+			process->threads[i].regs = patch->otherwise;
 		else if (!done)
 			ovm_log(ovm, OVM_LOG_WARNING,
 				"thread %d: the time left of its sleep could not be stored at "
 				"0x%llx",
-				state->threads[i].rec->tid, (unsigned long long)patch->address);
+				process->threads[i].rec->tid, (unsigned long long)patch->address);
 	}
 	return NULL;
 }
 
+struct ovm_error *ovm_state_apply_patches(struct ovm *ovm, struct ovm_state *state,
+					  ovm_state_write_fn *write, void *arg)
+{
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < state->nr_processes && !err; i++)
+		err = patch_process(ovm, &state->processes[i], write, arg);
+	return err;
+}
+
 void ovm_state_deinit(struct ovm_state *state)
 {
-	free(state->threads);
-	free(state->patches);
-	free(state->xsave);
-	free(state->posix_timers);
+	for (size_t i = 0; i < state->nr_processes; i++) {
+		free(state->processes[i].threads);
+		free(state->processes[i].patches);
+		free(state->processes[i].xsave);
+		free(state->processes[i].posix_timers);
+	}
+	free(state->processes);
 	ovm_vcpus_free(state->vcpus);
 	ovm_llv_arena_destroy(state->arena);
 	memset(state, 0, sizeof(*state));

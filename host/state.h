@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The state of a process at one moment, taken while the VM is paused: records,
+ * The state of a tree of processes at one moment, taken while the VM is paused: records,
  * and what they mean together with the vCPUs and clocks of that moment.
  *
- * Of a process that the freezer holds, threads are in memory as a whole.  The
+ * Of processes that the freezer holds, threads are in memory as a whole.  The
  * vCPUs are then read only if the guest's clock source needs them.
  */
 #ifndef OVM_HOST_STATE_H
@@ -15,28 +15,35 @@
 #include "host/xsave.h"
 #include "vmi/vcpu.h"
 
-struct ovm_state {
-	struct ovm_llv_arena *arena;
-	/* NULL when nothing of them was needed. */
-	struct ovm_vcpus *vcpus;
-	struct ovm_kernel_clock clock;
-	struct ovm_rec_process *process;
+/* Of one process; of a zombie there are the record and one thread's. */
+struct ovm_state_process {
+	const struct ovm_rec_process *rec;
 	/* Guest physical address of the process' top page table. */
 	uint64_t pgd;
-
 	struct ovm_image_thread *threads;
 	struct ovm_settle_patch *patches; /* one a thread */
 	size_t nr_threads;
 	/* Extended state of the threads, one behind the other, in the standard form of XSAVE. */
 	uint8_t *xsave;
-	struct ovm_xsave_layout xsave_layout;
 	struct ovm_image_posix_timer *posix_timers;
 	size_t nr_posix_timers;
 	struct ovm_image_timer real, virt, prof;
 };
 
+struct ovm_state {
+	struct ovm_llv_arena *arena;
+	/* NULL when nothing of them was needed. */
+	struct ovm_vcpus *vcpus;
+	struct ovm_kernel_clock clock;
+	struct ovm_xsave_layout xsave_layout;
+	struct ovm_rec_tree *tree;
+	/* In the order of the tree. */
+	struct ovm_state_process *processes;
+	size_t nr_processes;
+};
+
 /**
- * Take the state of @pid. The VM must be paused.
+ * Take the state of the tree of processes whose root is @pid. The VM must be paused.
  *
  * Errors: OVM_ERROR_INCONSISTENT when it is to be tried again a moment later, naming the lock or
  * the thread, its system call and the reason; OVM_ERROR_NOT_FOUND; those of the extractors.
@@ -59,11 +66,12 @@ struct ovm_error *ovm_state_check(struct ovm *ovm, const struct ovm_rec_quiescen
 struct ovm_error *ovm_state_fill(struct ovm *ovm, int32_t pid, struct ovm_state *state);
 
 /**
- * Write @len bytes at @address of the process' saved memory; *@done tells whether that address is
- * among what is saved.
+ * Write @len bytes at @address of the saved memory of a process; *@done tells whether that address
+ * is among what is saved.
  */
-typedef struct ovm_error *ovm_state_write_fn(void *arg, uint64_t address, const void *bytes,
-					     size_t len, bool *done);
+typedef struct ovm_error *ovm_state_write_fn(void *arg, const struct ovm_rec_process *process,
+					     uint64_t address, const void *bytes, size_t len,
+					     bool *done);
 
 /**
  * Apply the patches of all threads to the saved memory, and settle for other registers where that

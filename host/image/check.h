@@ -14,13 +14,16 @@ void ovm_image_check_process(struct ovm_image_report *report, const struct ovm_i
 void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_timers(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p);
-/** Of a descriptor that leads to a socket; @table has those of the process. */
+/** Of a descriptor that leads to a socket. */
 void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
-			    const struct ovm_image_socket_table *table,
 			    const struct ovm_rec_fd *fd);
 /** Locks on the files behind descriptors. */
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p);
+/** Shared memory, of all processes. */
+void ovm_image_check_shared_memory(struct ovm_image_report *report);
+/** How processes are related, and what they share. */
+void ovm_image_check_tree(struct ovm_image_report *report);
 
 /**
  * Why a file can't be opened by its path when restoring: a phrase such as "is deleted", or NULL.
@@ -29,5 +32,8 @@ const char *ovm_image_path_problem(const struct ovm_rec_file *file);
 
 /** Whether @tid is a thread of the process that the report is about now. */
 bool ovm_image_has_thread(const struct ovm_image_report *report, int32_t tid);
+
+/** Whether @tid is a thread of any process that is saved. */
+bool ovm_image_set_has_thread(const struct ovm_image_report *report, int32_t tid);
 
 #endif /* OVM_HOST_IMAGE_CHECK_H */

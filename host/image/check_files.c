@@ -110,8 +110,9 @@ static const char *memory_problem(const struct ovm_rec_file *file)
 	return NULL;
 }
 
-/* Below /proc/PID there is only the process itself after a restore. */
-static const char *proc_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+/* Below /proc/PID there are only the saved processes after a restore. */
+static const char *proc_problem(const struct ovm_image_report *report,
+				const struct ovm_rec_file *file)
 {
 	static const uint64_t proc_super_magic = 0x9fa0;
 	char path[sizeof("/proc/4294967295/")] = "";
@@ -123,21 +124,29 @@ static const char *proc_problem(const struct ovm_image_process *p, const struct 
 	memcpy(path, file->path.data, len);
 	if (strncmp(path, "/proc/", prefix) || path[prefix] < '0' || path[prefix] > '9')
 		return NULL;
-	return strtol(path + prefix, NULL, 10) == p->rec->pid
+	return ovm_image_set_has_thread(report, (int32_t)strtol(path + prefix, NULL, 10))
 		       ? NULL
 		       : "belongs to a process that is not saved";
 }
 
+static bool has_group(const struct ovm_image_report *report, int32_t pgid)
+{
+	for (size_t i = 0; i < report->set->nr_processes; i++)
+		if (report->set->processes[i].rec->pgid == pgid)
+			return true;
+	return false;
+}
+
 static const char *owner_problem(const struct ovm_image_report *report,
-				 const struct ovm_image_process *p, const struct ovm_rec_file *file)
+				 const struct ovm_rec_file *file)
 {
 	if (file->owner_signum < 0 || file->owner_signum > OVM_REC_NR_SIGNALS)
 		return "sends an impossible signal to its owner";
 	if (!file->owner_pid)
 		return NULL;
 	bool own = file->owner_pid_type == OWNER_PGRP
-			   ? file->owner_pid == p->rec->pgid
-			   : ovm_image_has_thread(report, file->owner_pid);
+			   ? has_group(report, file->owner_pid)
+			   : ovm_image_set_has_thread(report, file->owner_pid);
 
 	return own && file->owner_pid_type <= OWNER_PGRP
 		       ? NULL
@@ -145,7 +154,8 @@ static const char *owner_problem(const struct ovm_image_report *report,
 }
 
 /* What only sockets have is looked at by itself. */
-static const char *kind_problem(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+static const char *kind_problem(const struct ovm_image_report *report,
+				const struct ovm_rec_file *file)
 {
 	const char *problem;
 
@@ -153,7 +163,7 @@ static const char *kind_problem(const struct ovm_image_process *p, const struct 
 	case OVM_REC_FILE_REGULAR:
 	case OVM_REC_FILE_DIRECTORY:
 		problem = ovm_image_path_problem(file);
-		return problem ? problem : proc_problem(p, file);
+		return problem ? problem : proc_problem(report, file);
 	case OVM_REC_FILE_CHRDEV_MEM:
 		return ovm_image_path_problem(file);
 	case OVM_REC_FILE_MEMFD:
@@ -209,18 +219,17 @@ static bool has_shared_locks(const struct ovm_rec_file *file)
  * A system call takes a reference too, as long as it goes on. A file that is only locked may be
  * mapped besides: there, references alone tell nothing.
  */
-static bool leads_out(const struct ovm_image_process *p, const struct ovm_rec_file *file)
+static bool leads_out(const struct ovm_image_report *report, const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_pipe *pipe = file->pipe;
 
 	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
 		return true;
-	return connects(file) && file->nr_references > file->nr_fds + p->rec->nr_threads;
+	return connects(file) && file->nr_references > file->nr_fds + report->nr_all_tids;
 }
 
 /* The other end of what leads out of the process would be gone. */
-static void check_holder(struct ovm_image_report *report, const struct ovm_image_process *p,
-			 const struct ovm_rec_fd *fd)
+static void check_holder(struct ovm_image_report *report, const struct ovm_rec_fd *fd)
 {
 	const struct ovm_rec_file *file = fd->file;
 	const struct ovm_rec_holder *holder = &file->holder;
@@ -239,7 +248,7 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_image
 				 ovm_image_quote(holder->comm,
 						 strnlen(holder->comm, sizeof(holder->comm)),
 						 comm));
-	else if (leads_out(p, file))
+	else if (leads_out(report, file))
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open elsewhere as well, though in no process",
 				 fd->fd, kind_name(file), quoted);
@@ -271,11 +280,10 @@ static void check_epoll_entry(struct ovm_image_report *report, int32_t fd,
 			       fd, entry->rec->fd);
 }
 
-static void check_epoll(struct ovm_image_report *report, struct ovm_image_epoll_table *table,
-			const struct ovm_rec_fd *fd)
+static void check_epoll(struct ovm_image_report *report, const struct ovm_rec_fd *fd)
 {
 	_cleanup_free_ struct ovm_image_epoll_entry *entries = NULL;
-	struct ovm_error *err = ovm_image_epoll_entries(table, fd->file, &entries);
+	struct ovm_error *err = ovm_image_epoll_entries(report->epolls, fd->file, &entries);
 
 	if (err) {
 		ovm_error_free(err);
@@ -287,7 +295,7 @@ static void check_epoll(struct ovm_image_report *report, struct ovm_image_epoll_
 }
 
 static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
-		     const struct ovm_image_socket_table *sockets, const struct ovm_rec_fd *fd)
+		     const struct ovm_rec_fd *fd)
 {
 	const struct ovm_rec_file *file = fd->file;
 	char quoted[OVM_IMAGE_QUOTED_MAX], device[32] = "";
@@ -297,15 +305,15 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 		return;
 	}
 	if (file->kind == OVM_REC_FILE_SOCKET)
-		ovm_image_check_socket(report, p, sockets, fd);
+		ovm_image_check_socket(report, p, fd);
 	if (file->kind == OVM_REC_FILE_CHRDEV || file->kind == OVM_REC_FILE_BLKDEV)
 		snprintf(device, sizeof(device), " %u:%u", file->rdev_major, file->rdev_minor);
 	const char *const problems[] = {
-		kind_problem(p, file),
-		owner_problem(report, p, file),
+		kind_problem(report, file),
+		owner_problem(report, file),
 	};
 
-	check_holder(report, p, fd);
+	check_holder(report, fd);
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
 		if (problems[i])
 			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd, kind_name(file),
@@ -352,32 +360,21 @@ static void check_order(struct ovm_image_report *report, const struct ovm_rec_pr
 
 static void check_fds(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
-	const struct ovm_image_set alone = {.processes = p, .nr_processes = 1};
-	_cleanup_epoll_table_ struct ovm_image_epoll_table *epolls = NULL;
-	struct ovm_image_socket_table *sockets = NULL;
-	struct ovm_error *err = ovm_image_socket_table_create(&alone, &sockets);
-
-	if (!err)
-		err = ovm_image_epoll_table_create(&alone, &epolls);
-	if (err) {
-		ovm_image_socket_table_destroy(sockets);
-		ovm_error_free(err);
-		report->out_of_memory = true;
-		return;
-	}
 	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next) {
-		check_fd(report, p, sockets, fd);
-		if (fd->file && fd->file->epoll && ovm_image_epoll_is_first(epolls, fd))
-			check_epoll(report, epolls, fd);
+		check_fd(report, p, fd);
+		if (fd->file && fd->file->epoll &&
+		    ovm_image_epoll_is_first(report->epolls, p->rec, fd))
+			check_epoll(report, fd);
 	}
-	ovm_image_socket_table_destroy(sockets);
 	ovm_image_check_file_locks(report, p);
 }
 
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
-	check_fds(report, p);
-	check_order(report, p->rec);
+	if (ovm_image_owns_files(p->rec)) {
+		check_fds(report, p);
+		check_order(report, p->rec);
+	}
 	check_directory(report, p->rec->fs.cwd, "working directory");
 	check_directory(report, p->rec->fs.root, "root directory");
 	check_exe(report, p->rec->mm.exe);

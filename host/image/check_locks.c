@@ -56,15 +56,18 @@ static bool find_opened(struct opened *opened, const struct ovm_rec_process *rec
 	return true;
 }
 
-static const char *problem(struct opened *opened, const struct ovm_rec_file *file)
+static const char *problem(struct opened *opened, const struct ovm_rec_process *rec,
+			   const struct ovm_rec_file *file)
 {
 	for (const struct ovm_rec_file_lock *lock = file->locks; lock; lock = lock->next) {
 		const char *text = ovm_image_file_lock_problem(lock);
 
-		if (text)
-			return text;
 		if (++opened->nr_looks > MAX_LOOKS)
 			return "and the files before it have too many locks";
+		if (!ovm_image_holds_lock(rec, lock))
+			continue;
+		if (text)
+			return text;
 		if (lock->kind == OVM_REC_FILE_LOCK_POSIX &&
 		    bsearch(&file->inode, opened->inodes, opened->nr, sizeof(*opened->inodes),
 			    compare_inodes))
@@ -74,6 +77,15 @@ static const char *problem(struct opened *opened, const struct ovm_rec_file *fil
 	return NULL;
 }
 
+static bool holds_any(const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
+{
+	const struct ovm_rec_file_lock *lock = file->locks;
+
+	while (lock && !ovm_image_holds_lock(rec, lock))
+		lock = lock->next;
+	return lock;
+}
+
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
 	_cleanup_free_ uint64_t *inodes = NULL;
@@ -81,7 +93,7 @@ void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ov
 	bool any = false;
 
 	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
-		any |= fd->file && fd->file->locks;
+		any |= fd->file && holds_any(p->rec, fd->file);
 	if (!any)
 		return;
 	if (!find_opened(&opened, p->rec)) {
@@ -90,7 +102,7 @@ void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ov
 	}
 	inodes = opened.inodes;
 	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next) {
-		const char *text = fd->file ? problem(&opened, fd->file) : NULL;
+		const char *text = fd->file ? problem(&opened, p->rec, fd->file) : NULL;
 		char quoted[OVM_IMAGE_QUOTED_MAX];
 
 		if (text)

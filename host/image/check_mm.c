@@ -2,6 +2,7 @@
 /*
  * Memory areas that can't be represented, or change.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -125,13 +126,17 @@ static void warn_losses(struct ovm_image_report *report, const struct losses *lo
 				       table[i].what);
 }
 
-static bool has_object(const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
+static int compare_inodes(const void *left, const void *right)
 {
-	const struct ovm_rec_shmem *shmem = rec->shmem;
+	const uint64_t *a = left, *b = right;
 
-	while (shmem && shmem->inode != file->inode)
-		shmem = shmem->next;
-	return shmem;
+	return (*a > *b) - (*a < *b);
+}
+
+static bool has_object(const struct ovm_image_report *report, const struct ovm_rec_file *file)
+{
+	return bsearch(&file->inode, report->objects, report->nr_objects, sizeof(*report->objects),
+		       compare_inodes);
 }
 
 /* Private huge pages are restored without the file, which holds nothing. */
@@ -145,7 +150,7 @@ static bool needs_object(const struct ovm_rec_file *file)
 static void check_private_huge(struct ovm_image_report *report, const struct ovm_rec_process *rec)
 {
 	for (const struct ovm_rec_vma *vma = rec->mm.vmas; vma; vma = vma->next)
-		if (ovm_image_vma_is_private_huge(vma) && has_object(rec, vma->file))
+		if (ovm_image_vma_is_private_huge(vma) && has_object(report, vma->file))
 			ovm_image_reason(report,
 					 "memory 0x%llx-0x%llx: is a private mapping of shared "
 					 "huge pages, which this version does not save",
@@ -153,15 +158,39 @@ static void check_private_huge(struct ovm_image_report *report, const struct ovm
 					 (unsigned long long)vma->end);
 }
 
-static void check_shared(struct ovm_image_report *report, const struct ovm_rec_process *rec)
+/* Sort the inodes of the objects, for questions that come with each file. */
+static bool sort_objects(struct ovm_image_report *report)
 {
-	for (const struct ovm_rec_file *file = rec->files; file; file = file->next)
-		if (needs_object(file) && !has_object(rec, file))
+	size_t nr = 0;
+
+	for (const struct ovm_rec_shmem *shmem = report->set->tree->shmem; shmem;
+	     shmem = shmem->next)
+		nr++;
+	report->objects = calloc(nr + 1, sizeof(*report->objects));
+	if (!report->objects)
+		return false;
+	for (const struct ovm_rec_shmem *shmem = report->set->tree->shmem; shmem;
+	     shmem = shmem->next)
+		report->objects[report->nr_objects++] = shmem->inode;
+	qsort(report->objects, nr, sizeof(*report->objects), compare_inodes);
+	return true;
+}
+
+void ovm_image_check_shared_memory(struct ovm_image_report *report)
+{
+	const struct ovm_rec_tree *tree = report->set->tree;
+
+	if (!sort_objects(report)) {
+		report->out_of_memory = true;
+		return;
+	}
+	for (const struct ovm_rec_file *file = tree->files; file; file = file->next)
+		if (needs_object(file) && !has_object(report, file))
 			ovm_image_reason(report,
 					 "shared memory (inode %llu): its content is not "
 					 "known",
 					 (unsigned long long)file->ino);
-	for (const struct ovm_rec_shmem *shmem = rec->shmem; shmem; shmem = shmem->next)
+	for (const struct ovm_rec_shmem *shmem = tree->shmem; shmem; shmem = shmem->next)
 		if (shmem->nr_swapped)
 			ovm_image_reason(report,
 					 "shared memory (inode %llu): %llu pages are swapped out: "
@@ -188,7 +217,6 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
 	if (!mm->vmas || !sorted)
 		ovm_image_reason(report, "its memory areas are %s",
 				 sorted ? "not known" : "out of order");
-	check_shared(report, p->rec);
 	check_private_huge(report, p->rec);
 	warn_losses(report, &losses);
 }

@@ -8,7 +8,6 @@
 
 enum {
 	/* signal_struct.flags */
-	SIGNAL_STOP_STOPPED = 1,
 	SIGNAL_GROUP_EXIT = 4,
 };
 
@@ -40,12 +39,6 @@ static void check_state(struct ovm_image_report *report, const struct ovm_rec_pr
 {
 	if (rec->signal_flags & SIGNAL_GROUP_EXIT)
 		ovm_image_reason(report, "is exiting");
-	if (rec->stopped || (rec->signal_flags & SIGNAL_STOP_STOPPED))
-		ovm_image_reason(report, "is stopped: continue it ('kill -CONT %d' in the guest)",
-				 rec->pid);
-	if (rec->nr_children)
-		ovm_image_reason(report, "has %u child processes: this version saves one process",
-				 rec->nr_children);
 }
 
 static void check_resources(struct ovm_image_report *report, const struct ovm_rec_process *rec)

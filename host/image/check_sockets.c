@@ -302,8 +302,9 @@ static void check_unix_socket(const struct place *at)
 }
 
 void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
-			    const struct ovm_image_socket_table *table, const struct ovm_rec_fd *fd)
+			    const struct ovm_rec_fd *fd)
 {
+	const struct ovm_image_socket_table *table = report->sockets;
 	const struct ovm_rec_file *file = fd->file;
 	char quoted[OVM_IMAGE_QUOTED_MAX], family[FAMILY_TEXT];
 
@@ -321,7 +322,7 @@ void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_im
 	const struct ovm_image_socket *known = ovm_image_socket_find(table, file->socket->sk);
 	struct ovm_image_socket copy = *known;
 
-	if (known->file == file && known->fd != fd->fd)
+	if (known->file == file && (known->process != p->rec || known->fd != fd->fd))
 		return; /* another descriptor of the same file */
 	if (known->file != file)
 		copy.file = file;

@@ -166,7 +166,7 @@ static unsigned int allowed_cpus(const struct ovm_rec_thread *rec, uint32_t nr_c
 static void warn_thread(struct ovm_image_report *report, const struct ovm_rec_thread *rec)
 {
 	const uint32_t max_cpus = sizeof(rec->cpus_allowed) * 8;
-	uint32_t nr_cpus = report->nr_cpus;
+	uint32_t nr_cpus = report->set->nr_cpus;
 
 	if (rec->creds.no_new_privs)
 		ovm_image_warn(report,

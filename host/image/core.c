@@ -26,6 +26,19 @@ static struct ovm_error *write_core(const struct ovm_image_job *job, size_t i)
 				    &entry.base);
 }
 
+struct ovm_error *ovm_image_write_zombie(const struct ovm_image_job *job)
+{
+	_cleanup_pool_ struct ovm_image_pool pool = {NULL};
+	CoreEntry entry = CORE_ENTRY__INIT;
+
+	entry.mtype = CORE_ENTRY__MARCH__X86_64;
+	entry.tc = ovm_image_zombie_core(&pool, job->process);
+	if (!entry.tc)
+		return ovm_error_no_memory();
+	return ovm_image_file_write(job->dir_fd, OVM_IMAGE_CORE, (uint64_t)job->process->rec->pid,
+				    &entry.base);
+}
+
 struct ovm_error *ovm_image_write_cores(const struct ovm_image_job *job)
 {
 	struct ovm_error *err = NULL;

@@ -21,6 +21,10 @@ ThreadCoreEntry *ovm_image_thread_core(struct ovm_image_pool *pool,
 TaskCoreEntry *ovm_image_task_core(struct ovm_image_pool *pool,
 				   const struct ovm_image_process *process);
 
+/** What is left of a process that has ended. */
+TaskCoreEntry *ovm_image_zombie_core(struct ovm_image_pool *pool,
+				     const struct ovm_image_process *process);
+
 /** Timers, both kinds. */
 TaskTimersEntry *ovm_image_timers(struct ovm_image_pool *pool,
 				  const struct ovm_image_process *process);

@@ -17,20 +17,20 @@ enum {
 
 /* A descriptor. */
 struct slot {
-	size_t process;
 	uint64_t file;
+	int32_t pid;
 	int32_t fd;
 	const struct ovm_rec_file *rec;
 	/* The last instance that has an entry for it. */
 	size_t taken;
-	/* Of the first one of a file: how many that follow are not to be looked at any more, for
-	 * the instance @searched. */
+	/* Of the first one of a file in a process: how many that follow are not to be looked at any
+	 * more, for the instance @searched. */
 	size_t searched, skip;
 };
 
 struct ovm_image_epoll_table {
 	const struct ovm_image_set *set;
-	/* By process, file and number. */
+	/* By file, process and number. */
 	struct slot *slots;
 	size_t nr;
 	/* Instances so far: slots need no cleaning from one to the next. */
@@ -44,9 +44,9 @@ static int compare_u64(uint64_t a, uint64_t b)
 
 static int compare_files(const struct slot *a, const struct slot *b)
 {
-	int order = compare_u64(a->process, b->process);
+	int order = compare_u64(a->file, b->file);
 
-	return order ? order : compare_u64(a->file, b->file);
+	return order ? order : (a->pid > b->pid) - (a->pid < b->pid);
 }
 
 static int compare_slots(const void *left, const void *right)
@@ -57,16 +57,14 @@ static int compare_slots(const void *left, const void *right)
 	return order ? order : (a->fd > b->fd) - (a->fd < b->fd);
 }
 
-static void add_fds(struct ovm_image_epoll_table *table, size_t process)
+static void add_fds(struct ovm_image_epoll_table *table, const struct ovm_rec_process *rec)
 {
-	const struct ovm_rec_process *rec = table->set->processes[process].rec;
-
 	for (const struct ovm_rec_fd *fd = rec->fds; fd; fd = fd->next) {
 		if (!fd->file)
 			continue;
 		if (table->slots)
-			table->slots[table->nr] = (struct slot){.process = process,
-								.file = fd->file->file,
+			table->slots[table->nr] = (struct slot){.file = fd->file->file,
+								.pid = rec->pid,
 								.fd = fd->fd,
 								.rec = fd->file};
 		table->nr++;
@@ -78,7 +76,8 @@ static void add_all(struct ovm_image_epoll_table *table)
 {
 	table->nr = 0;
 	for (size_t i = 0; i < table->set->nr_processes; i++)
-		add_fds(table, i);
+		if (ovm_image_owns_files(table->set->processes[i].rec))
+			add_fds(table, table->set->processes[i].rec);
 }
 
 struct ovm_error *ovm_image_epoll_table_create(const struct ovm_image_set *set,
@@ -115,11 +114,10 @@ static struct slot *find(struct ovm_image_epoll_table *table, const struct slot 
 	return bsearch(key, table->slots, table->nr, sizeof(*key), compare_slots);
 }
 
-/* The first descriptor of a process, from number @fd on, that leads to a file; or NULL. */
-static struct slot *find_from(struct ovm_image_epoll_table *table, size_t process, uint64_t file,
-			      int32_t fd)
+/* The first descriptor that leads to a file, of the process @pid or those behind it; or NULL. */
+static struct slot *find_from(struct ovm_image_epoll_table *table, uint64_t file, int32_t pid)
 {
-	const struct slot key = {.process = process, .file = file, .fd = fd};
+	const struct slot key = {.file = file, .pid = pid, .fd = INT32_MIN};
 	size_t low = 0, high = table->nr;
 
 	while (low < high) {
@@ -130,35 +128,34 @@ static struct slot *find_from(struct ovm_image_epoll_table *table, size_t proces
 		else
 			high = middle;
 	}
-	if (low == table->nr || compare_files(&table->slots[low], &key))
+	if (low == table->nr || table->slots[low].file != file)
 		return NULL;
 	return &table->slots[low];
 }
 
-bool ovm_image_epoll_is_first(struct ovm_image_epoll_table *table, const struct ovm_rec_fd *fd)
+bool ovm_image_epoll_is_first(struct ovm_image_epoll_table *table,
+			      const struct ovm_rec_process *process, const struct ovm_rec_fd *fd)
 {
-	const struct slot *first = find_from(table, 0, fd->file->file, 0);
+	const struct slot *first = find_from(table, fd->file->file, INT32_MIN);
 
-	return first && first->fd == fd->fd;
+	return first && first->pid == process->pid && first->fd == fd->fd;
 }
 
-/* The process that restores the instance; those that are given have it. */
-static size_t owner(struct ovm_image_epoll_table *table, const struct ovm_rec_file *epoll)
+/* The process that restores the instance, of those that have it the one with the lowest pid. */
+static int32_t owner(struct ovm_image_epoll_table *table, const struct ovm_rec_file *epoll)
 {
-	size_t process = 0;
+	const struct slot *first = find_from(table, epoll->file, INT32_MIN);
 
-	while (process + 1 < table->set->nr_processes && !find_from(table, process, epoll->file, 0))
-		process++;
-	return process;
+	return first ? first->pid : 0;
 }
 
 /* Any descriptor of a file that no other entry of the instance has. */
-static struct slot *find_free(struct ovm_image_epoll_table *table, size_t process, uint64_t file)
+static struct slot *find_free(struct ovm_image_epoll_table *table, int32_t pid, uint64_t file)
 {
 	const struct slot *end = table->slots + table->nr;
-	struct slot *first = find_from(table, process, file, 0), *slot;
+	struct slot *first = find_from(table, file, pid), *slot;
 
-	if (!first)
+	if (!first || first->pid != pid)
 		return NULL;
 	if (first->searched != table->instance) {
 		first->searched = table->instance;
@@ -186,7 +183,8 @@ struct ovm_error *ovm_image_epoll_entries(struct ovm_image_epoll_table *table,
 					  const struct ovm_rec_file *epoll,
 					  struct ovm_image_epoll_entry **ret)
 {
-	size_t process = owner(table, epoll), nr = 0;
+	int32_t pid = owner(table, epoll);
+	size_t nr = 0;
 	struct ovm_image_epoll_entry *entries =
 		calloc(epoll->epoll->nr_entries + 1, sizeof(*entries));
 
@@ -197,14 +195,14 @@ struct ovm_error *ovm_image_epoll_entries(struct ovm_image_epoll_table *table,
 	/* Those whose descriptors are still there come first: they keep them. */
 	for (const struct ovm_rec_epoll_entry *rec = epoll->epoll->entries;
 	     rec && nr < epoll->epoll->nr_entries; rec = rec->next) {
-		const struct slot key = {.process = process, .file = rec->file, .fd = rec->fd};
+		const struct slot key = {.file = rec->file, .pid = pid, .fd = rec->fd};
 
 		entries[nr].rec = rec;
 		take(table, find(table, &key), &entries[nr++]);
 	}
 	for (size_t i = 0; i < nr; i++)
 		if (!entries[i].file)
-			take(table, find_free(table, process, entries[i].rec->file), &entries[i]);
+			take(table, find_free(table, pid, entries[i].rec->file), &entries[i]);
 	return NULL;
 }
 

@@ -48,7 +48,9 @@ struct ovm_error *ovm_image_epoll_entries(struct ovm_image_epoll_table *table,
 					  const struct ovm_rec_file *epoll,
 					  struct ovm_image_epoll_entry **ret);
 
-/** Whether a descriptor is the first one of the first process that leads to its file. */
-bool ovm_image_epoll_is_first(struct ovm_image_epoll_table *table, const struct ovm_rec_fd *fd);
+/** Whether a descriptor of @process is the first one of the first process that leads to its file.
+ */
+bool ovm_image_epoll_is_first(struct ovm_image_epoll_table *table,
+			      const struct ovm_rec_process *process, const struct ovm_rec_fd *fd);
 
 #endif /* OVM_HOST_IMAGE_EPOLL_H */

@@ -46,6 +46,12 @@ const char *ovm_image_file_lock_problem(const struct ovm_rec_file_lock *lock)
 	return NULL;
 }
 
+bool ovm_image_holds_lock(const struct ovm_rec_process *process,
+			  const struct ovm_rec_file_lock *lock)
+{
+	return lock->kind != OVM_REC_FILE_LOCK_POSIX || lock->owner == process->files_identity;
+}
+
 static struct ovm_error *put(struct ovm_image_file *image, const struct ovm_rec_file_lock *lock,
 			     int32_t pid, int32_t fd)
 {
@@ -64,10 +70,33 @@ static struct ovm_error *put(struct ovm_image_file *image, const struct ovm_rec_
 	return ovm_image_file_put(image, &entry.base);
 }
 
-/* The first descriptor of each file has its locks; @seen is by the files' ids. */
+/* Which files were met, by their ids. */
+struct seen {
+	/* By any process. */
+	bool *any;
+	/* By which process last: its place in the tree, and one. */
+	size_t *last;
+};
+
+/*
+ * The first descriptor of a file has its locks; those that belong to the file itself are of the
+ * first process, whoever took them.
+ */
+static struct ovm_error *put_file(struct ovm_image_file *image, const struct ovm_rec_file *file,
+				  const struct ovm_rec_process *process, int32_t fd, bool first)
+{
+	struct ovm_error *err = NULL;
+
+	for (const struct ovm_rec_file_lock *lock = file->locks; lock && !err; lock = lock->next)
+		if (ovm_image_holds_lock(process, lock) &&
+		    (first || lock->kind == OVM_REC_FILE_LOCK_POSIX))
+			err = put(image, lock, process->pid, fd);
+	return err;
+}
+
 static struct ovm_error *put_process(struct ovm_image_file **image,
 				     const struct ovm_rec_process *process,
-				     const struct ovm_image_file_table *files, bool *seen,
+				     const struct ovm_image_file_table *files, struct seen *seen,
 				     int dir_fd)
 {
 	struct ovm_error *err = NULL;
@@ -75,14 +104,14 @@ static struct ovm_error *put_process(struct ovm_image_file **image,
 	for (const struct ovm_rec_fd *fd = process->fds; fd && !err; fd = fd->next) {
 		uint32_t id = ovm_image_file_id(files, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);
 
-		if (!fd->file->locks || seen[id])
+		if (!fd->file->locks || seen->last[id] == process->index + (size_t)1)
 			continue;
-		seen[id] = true;
 		if (!*image)
 			err = ovm_image_file_create(dir_fd, OVM_IMAGE_FILE_LOCKS, 0, image);
-		for (const struct ovm_rec_file_lock *lock = fd->file->locks; lock && !err;
-		     lock = lock->next)
-			err = put(*image, lock, process->pid, fd->fd);
+		if (!err)
+			err = put_file(*image, fd->file, process, fd->fd, !seen->any[id]);
+		seen->last[id] = process->index + (size_t)1;
+		seen->any[id] = true;
 	}
 	return err;
 }
@@ -91,11 +120,14 @@ struct ovm_error *ovm_image_write_file_locks(const struct ovm_image_set *set,
 					     const struct ovm_image_file_table *files, int dir_fd)
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
-	_cleanup_free_ bool *seen = calloc(files->nr + 1, sizeof(*seen));
-	struct ovm_error *err = seen ? NULL : ovm_error_no_memory();
+	_cleanup_free_ bool *any = calloc(files->nr + 1, sizeof(*any));
+	_cleanup_free_ size_t *last = calloc(files->nr + 1, sizeof(*last));
+	struct seen seen = {any, last};
+	struct ovm_error *err = any && last ? NULL : ovm_error_no_memory();
 
 	for (size_t i = 0; i < set->nr_processes && !err; i++)
-		err = put_process(&image, set->processes[i].rec, files, seen, dir_fd);
+		if (ovm_image_owns_files(set->processes[i].rec))
+			err = put_process(&image, set->processes[i].rec, files, &seen, dir_fd);
 	if (err || !image)
 		return err;
 	return ovm_image_file_finish(ovm_take_pointer(image));

@@ -230,10 +230,15 @@ struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
 struct ovm_error *ovm_image_write_fdinfo(const struct ovm_image_job *job)
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
-	struct ovm_error *err =
-		ovm_image_file_create(job->dir_fd, OVM_IMAGE_FDINFO, job->id, &image);
+	const struct ovm_rec_process *rec = job->process->rec;
 
-	for (const struct ovm_rec_fd *fd = job->process->rec->fds; fd && !err; fd = fd->next) {
+	/* A shared table is its owner's. */
+	if (!ovm_image_owns_files(rec))
+		return NULL;
+	struct ovm_error *err =
+		ovm_image_file_create(job->dir_fd, OVM_IMAGE_FDINFO, ovm_image_own_id(rec), &image);
+
+	for (const struct ovm_rec_fd *fd = rec->fds; fd && !err; fd = fd->next) {
 		FdinfoEntry entry = FDINFO_ENTRY__INIT;
 
 		entry.id = ovm_image_file_id(job->files, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);

@@ -63,6 +63,10 @@ const char *ovm_image_signalfd_problem(const struct ovm_rec_file *file);
 /** Of a file that has no name any more, and content that was collected. */
 const char *ovm_image_ghost_problem(const struct ovm_rec_file *file);
 
+/** Whether a process that has a file open holds a lock on it, alone or with others. */
+bool ovm_image_holds_lock(const struct ovm_rec_process *process,
+			  const struct ovm_rec_file_lock *lock);
+
 /** Why a lock on a file can't be represented, but for what it depends on beside the lock. */
 const char *ovm_image_file_lock_problem(const struct ovm_rec_file_lock *lock);
 

@@ -34,8 +34,10 @@ void ovm_image_fill_ids(TaskKobjIdsEntry *ids, uint32_t own)
 struct ovm_error *ovm_image_write_ids(const struct ovm_image_job *job)
 {
 	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
+	const struct ovm_rec_process *rec = job->process->rec;
 
-	ovm_image_fill_ids(&ids, job->id);
-	return ovm_image_file_write(job->dir_fd, OVM_IMAGE_IDS, (uint64_t)job->process->rec->pid,
-				    &ids.base);
+	ovm_image_fill_ids(&ids, ovm_image_own_id(rec));
+	if (rec->files_owner)
+		ids.files_id = ovm_image_own_id(rec->files_owner);
+	return ovm_image_file_write(job->dir_fd, OVM_IMAGE_IDS, (uint64_t)rec->pid, &ids.base);
 }

@@ -63,11 +63,9 @@ struct ovm_image_posix_timer {
 
 struct ovm_image_process {
 	const struct ovm_rec_process *rec;
-	const struct ovm_image_thread *threads; /* the leader first */
+	const struct ovm_image_thread *threads; /* the leader first; of a zombie only its record */
 	size_t nr_threads;
 	struct ovm_image_pagemap pagemap;
-	const struct ovm_image_shmem *shmem;
-	size_t nr_shmem;
 	struct ovm_image_timer real, virt, prof;
 	const struct ovm_image_posix_timer *posix_timers;
 	size_t nr_posix_timers;
@@ -81,8 +79,13 @@ struct ovm_image_stats {
 };
 
 struct ovm_image_set {
-	const struct ovm_image_process *processes; /* parents first */
+	const struct ovm_rec_tree *tree;
+	/** Those of the tree, in its order. */
+	const struct ovm_image_process *processes;
 	size_t nr_processes;
+	/** The content of its shared memory. */
+	const struct ovm_image_shmem *shmem;
+	size_t nr_shmem;
 	/** Guest clocks at the moment of the dump, ns, as the initial time namespace has them. */
 	uint64_t clock_monotonic, clock_boottime, clock_realtime;
 	struct ovm_image_stats stats;
@@ -93,6 +96,12 @@ struct ovm_image_set {
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;
 };
+
+/** Whether a process has a table of descriptors that was not met with its parent. */
+static inline bool ovm_image_owns_files(const struct ovm_rec_process *rec)
+{
+	return !rec->zombie && rec->files_owner == rec;
+}
 
 /**
  * Collect every reason why @set can't be represented, as one OVM_ERROR_NOT_DUMPABLE whose message

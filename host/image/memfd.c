@@ -6,6 +6,7 @@
  * a memfd named "/dev/zero": it has the size of the object, where the older one (VMA_ANON_SHARED)
  * derives a size from what is mapped, and silently drops pages that reach beyond it.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "file.h"
@@ -75,23 +76,45 @@ struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files
 	return ovm_image_file_finish(ovm_take_pointer(image));
 }
 
-static const struct ovm_image_shmem *find_content(const struct ovm_image_set *set, uint64_t inode)
+static int compare_inode(const void *key, const void *element)
 {
-	for (size_t i = 0; i < set->nr_processes; i++)
-		for (size_t j = 0; j < set->processes[i].nr_shmem; j++)
-			if (set->processes[i].shmem[j].rec->inode == inode)
-				return &set->processes[i].shmem[j];
-	return NULL;
+	const struct ovm_image_shmem *const *shmem = element;
+	uint64_t inode = *(const uint64_t *)key;
+
+	return (inode > (*shmem)->rec->inode) - (inode < (*shmem)->rec->inode);
+}
+
+static int compare_contents(const void *left, const void *right)
+{
+	const struct ovm_image_shmem *const *a = left, *const *b = right;
+
+	return ((*a)->rec->inode > (*b)->rec->inode) - ((*a)->rec->inode < (*b)->rec->inode);
+}
+
+/* The contents by inode. */
+static const struct ovm_image_shmem **sort_contents(const struct ovm_image_set *set)
+{
+	const struct ovm_image_shmem **shmem =
+		calloc(set->nr_shmem + 1, sizeof(const struct ovm_image_shmem *));
+
+	for (size_t i = 0; shmem && i < set->nr_shmem; i++)
+		shmem[i] = &set->shmem[i];
+	if (shmem)
+		qsort(shmem, set->nr_shmem, sizeof(*shmem), compare_contents);
+	return shmem;
 }
 
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd)
 {
-	struct ovm_error *err = NULL;
+	_cleanup_free_ const struct ovm_image_shmem **contents = sort_contents(set);
+	struct ovm_error *err = contents ? NULL : ovm_error_no_memory();
 
 	for (size_t i = 0; i < files->nr_objects && !err; i++) {
 		const struct ovm_image_object *object = &files->objects[i];
-		const struct ovm_image_shmem *shmem = find_content(set, object->file->inode);
+		const struct ovm_image_shmem *const *shmem =
+			bsearch(&object->file->inode, contents, set->nr_shmem, sizeof(*contents),
+				compare_inode);
 
 		/* CRIU looks for content where there is a size, and only there. */
 		if (!object->file->size)
@@ -102,7 +125,7 @@ struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 						"collected",
 						(unsigned long long)object->file->ino);
 		err = ovm_image_pagemap_write(dir_fd, OVM_IMAGE_PAGEMAP_SHMEM, object->shmid,
-					      &shmem->pagemap, NULL);
+					      &(*shmem)->pagemap, NULL);
 	}
 	return err;
 }

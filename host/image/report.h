@@ -10,14 +10,23 @@
 #include "vmi/error.h"
 #include "vmi/extract/record.h"
 
+struct ovm_image_set;
+struct ovm_image_socket_table;
+struct ovm_image_epoll_table;
+
 struct ovm_image_report {
-	/** The process that lines are about now. */
+	/** What is looked at, and the process that lines are about now. */
+	const struct ovm_image_set *set;
 	int32_t pid;
-	/** What the caller knows of the guest; 0: nothing. */
-	uint32_t nr_cpus;
-	/** Threads of the process, in ascending order. */
-	int32_t *tids;
-	size_t nr_tids;
+	/** Threads of the process, and of all processes, in ascending order. */
+	int32_t *tids, *all_tids;
+	size_t nr_tids, nr_all_tids;
+	/** Inodes of shared memory of the set, in ascending order. */
+	uint64_t *objects;
+	size_t nr_objects;
+	/** Of the set. */
+	struct ovm_image_socket_table *sockets;
+	struct ovm_image_epoll_table *epolls;
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;
 

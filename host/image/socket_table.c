@@ -20,7 +20,7 @@ static int compare_sockets(const void *left, const void *right)
 
 	if (order)
 		return order;
-	return a->fd < b->fd ? -1 : a->fd > b->fd;
+	return compare_u64(a->place, b->place);
 }
 
 static int compare_key(const void *key, const void *element)
@@ -35,11 +35,28 @@ static int compare_inos(const void *left, const void *right)
 	return compare_u64(*(const uint64_t *)left, *(const uint64_t *)right);
 }
 
-static int compare_fds(const void *left, const void *right)
+static int compare_places(const void *left, const void *right)
 {
 	const struct ovm_image_socket *const *a = left, *const *b = right;
 
-	return (*a)->fd<(*b)->fd ? -1 : (*a)->fd>(*b)->fd;
+	return compare_u64((*a)->place, (*b)->place);
+}
+
+static void add_process(struct ovm_image_socket_table *table, const struct ovm_rec_process *rec)
+{
+	for (const struct ovm_rec_fd *fd = rec->fds; fd; fd = fd->next) {
+		if (!fd->file || !ovm_image_file_is_unix_socket(fd->file))
+			continue;
+		if (table->sockets)
+			table->sockets[table->nr] = (struct ovm_image_socket){
+				.file = fd->file,
+				.rec = fd->file->socket,
+				.process = rec,
+				.fd = fd->fd,
+				.place = table->nr,
+			};
+		table->nr++;
+	}
 }
 
 /* Counts when there is no room yet. */
@@ -47,20 +64,11 @@ static void add_set(struct ovm_image_socket_table *table, const struct ovm_image
 {
 	table->nr = 0;
 	for (size_t i = 0; i < set->nr_processes; i++)
-		for (const struct ovm_rec_fd *fd = set->processes[i].rec->fds; fd; fd = fd->next) {
-			if (!fd->file || !ovm_image_file_is_unix_socket(fd->file))
-				continue;
-			if (table->sockets)
-				table->sockets[table->nr] = (struct ovm_image_socket){
-					.file = fd->file,
-					.rec = fd->file->socket,
-					.fd = fd->fd,
-				};
-			table->nr++;
-		}
+		if (ovm_image_owns_files(set->processes[i].rec))
+			add_process(table, set->processes[i].rec);
 }
 
-/* One for each, that of the lowest descriptor. */
+/* One for each, that of the first descriptor. */
 static void remove_duplicates(struct ovm_image_socket_table *table)
 {
 	size_t nr = 0;
@@ -166,21 +174,22 @@ static void count_connected(struct ovm_image_socket_table *table)
 
 static struct ovm_error *order_all(struct ovm_image_socket_table *table)
 {
-	struct ovm_image_socket **by_fd = calloc(table->nr + 1, sizeof(struct ovm_image_socket *));
+	struct ovm_image_socket **by_place =
+		calloc(table->nr + 1, sizeof(struct ovm_image_socket *));
 	struct ovm_image_socket **path = calloc(table->nr + 1, sizeof(struct ovm_image_socket *));
 	size_t placed = 0;
 
-	if (by_fd && path) {
+	if (by_place && path) {
 		for (size_t i = 0; i < table->nr; i++)
-			by_fd[i] = &table->sockets[i];
-		qsort(by_fd, table->nr, sizeof(struct ovm_image_socket *), compare_fds);
+			by_place[i] = &table->sockets[i];
+		qsort(by_place, table->nr, sizeof(struct ovm_image_socket *), compare_places);
 		for (size_t i = 0; i < table->nr; i++)
-			place(table, by_fd[i], path, &placed);
+			place(table, by_place[i], path, &placed);
 		count_connected(table);
 	}
-	struct ovm_error *err = by_fd && path ? NULL : ovm_error_no_memory();
+	struct ovm_error *err = by_place && path ? NULL : ovm_error_no_memory();
 
-	free(by_fd);
+	free(by_place);
 	free(path);
 	return err;
 }

@@ -18,8 +18,11 @@
 struct ovm_image_socket {
 	const struct ovm_rec_file *file;
 	const struct ovm_rec_socket *rec;
-	/** The lowest descriptor that leads to it. */
+	/** The first process that has it, and the lowest of its descriptors that lead to it. */
+	const struct ovm_rec_process *process;
 	int32_t fd;
+	/** Place among all descriptors of sockets. */
+	size_t place;
 	/** What it is connected to; of a connection that waits to be accepted, the listening
 	 * socket. NULL: nothing, or nothing that is here. */
 	struct ovm_image_socket *peer;

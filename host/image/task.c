@@ -10,6 +10,10 @@
 
 enum {
 	TASK_ALIVE = 1,
+	TASK_DEAD = 2,
+	TASK_STOPPED = 3,
+	/* task_struct.jobctl: the signal that stopped the process last. */
+	JOBCTL_STOP_SIGMASK = 0xffff,
 	/* SIGKILL and SIGSTOP have no action. */
 	NR_SIGACTIONS = OVM_REC_NR_SIGNALS - 2,
 };
@@ -101,7 +105,10 @@ static void fill_rlimits(struct task_parts *parts, const struct ovm_rec_process 
 
 static void fill_attributes(TaskCoreEntry *entry, const struct ovm_rec_process *rec)
 {
-	entry->task_state = TASK_ALIVE;
+	entry->task_state = rec->stopped ? TASK_STOPPED : TASK_ALIVE;
+	entry->has_stop_signo = rec->stopped;
+	if (rec->stopped)
+		entry->stop_signo = (int32_t)(rec->threads->jobctl & JOBCTL_STOP_SIGMASK);
 	entry->personality = rec->personality;
 	entry->flags = rec->threads->flags;
 	entry->has_cg_set = true;
@@ -112,6 +119,27 @@ static void fill_attributes(TaskCoreEntry *entry, const struct ovm_rec_process *
 	entry->oom_score_adj = rec->oom_score_adj;
 	entry->has_child_subreaper = true;
 	entry->child_subreaper = rec->child_subreaper;
+}
+
+static char *comm(struct ovm_image_pool *pool, const struct ovm_image_process *process)
+{
+	const struct ovm_rec_thread *leader = process->threads[0].rec;
+
+	return ovm_image_string(pool, leader->comm, strnlen(leader->comm, sizeof(leader->comm)));
+}
+
+TaskCoreEntry *ovm_image_zombie_core(struct ovm_image_pool *pool,
+				     const struct ovm_image_process *process)
+{
+	TaskCoreEntry *entry = ovm_image_new(pool, TaskCoreEntry);
+
+	if (!entry)
+		return NULL;
+	task_core_entry__init(entry);
+	entry->task_state = TASK_DEAD;
+	entry->exit_code = (uint32_t)process->rec->exit_code;
+	entry->comm = comm(pool, process);
+	return entry->comm ? entry : NULL;
 }
 
 TaskCoreEntry *ovm_image_task_core(struct ovm_image_pool *pool,
@@ -129,8 +157,7 @@ TaskCoreEntry *ovm_image_task_core(struct ovm_image_pool *pool,
 	fill_sigactions(parts, process->rec);
 	fill_rlimits(parts, process->rec);
 	entry->blk_sigset = leader->blocked;
-	entry->comm = ovm_image_string(pool, leader->rec->comm,
-				       strnlen(leader->rec->comm, sizeof(leader->rec->comm)));
+	entry->comm = comm(pool, process);
 	entry->timers = ovm_image_timers(pool, process);
 	entry->signals_s = ovm_image_signals(pool, process->rec->shared_pending);
 	return entry->comm && entry->timers && entry->signals_s ? entry : NULL;

@@ -8,7 +8,12 @@ enum {
 	MAKER_ID = 1,
 };
 
-static struct ovm_error *write_process(const struct ovm_image_job *job)
+uint32_t ovm_image_own_id(const struct ovm_rec_process *rec)
+{
+	return rec->index + MAKER_ID + 1;
+}
+
+static struct ovm_error *write_living(const struct ovm_image_job *job)
 {
 	static struct ovm_error *(*const writers[])(const struct ovm_image_job *job) = {
 		ovm_image_write_ids, ovm_image_write_cores,  ovm_image_write_mm,
@@ -19,6 +24,11 @@ static struct ovm_error *write_process(const struct ovm_image_job *job)
 	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]) && !err; i++)
 		err = writers[i](job);
 	return err;
+}
+
+static struct ovm_error *write_process(const struct ovm_image_job *job)
+{
+	return job->process->rec->zombie ? ovm_image_write_zombie(job) : write_living(job);
 }
 
 static struct ovm_error *write_files(const struct ovm_image_set *set,
@@ -70,7 +80,6 @@ struct ovm_error *ovm_image_write(const struct ovm_image_set *set, int dir_fd)
 		err = write_process(&(struct ovm_image_job){
 			.process = &set->processes[i],
 			.files = files,
-			.id = (uint32_t)i + MAKER_ID + 1,
 			.dir_fd = dir_fd,
 		});
 	if (!err)

@@ -11,10 +11,11 @@
 struct ovm_image_job {
 	const struct ovm_image_process *process;
 	const struct ovm_image_file_table *files;
-	/** What is its own (address space, descriptors, ...) has this number. */
-	uint32_t id;
 	int dir_fd;
 };
+
+/** The number of what a process of a set has for its own: address space, descriptors, ... */
+uint32_t ovm_image_own_id(const struct ovm_rec_process *rec);
 
 struct ovm_error *ovm_image_write_inventory(int dir_fd);
 struct ovm_error *ovm_image_write_seccomp(int dir_fd);
@@ -42,6 +43,8 @@ struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 
 struct ovm_error *ovm_image_write_ids(const struct ovm_image_job *job);
 struct ovm_error *ovm_image_write_cores(const struct ovm_image_job *job);
+/** All that there is of a zombie. */
+struct ovm_error *ovm_image_write_zombie(const struct ovm_image_job *job);
 struct ovm_error *ovm_image_write_mm(const struct ovm_image_job *job);
 struct ovm_error *ovm_image_write_fs(const struct ovm_image_job *job);
 struct ovm_error *ovm_image_write_fdinfo(const struct ovm_image_job *job);

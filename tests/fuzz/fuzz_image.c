@@ -20,6 +20,7 @@
 #include "vmi/vcpu.h"
 
 enum {
+	MAX_PROCESSES = 4,
 	MAX_THREADS = 3,
 	MAX_VMAS = 12,
 	MAX_FILES = 8,
@@ -275,8 +276,7 @@ static struct ovm_image_pagemap make_pagemap(struct input *in)
 	return (struct ovm_image_pagemap){entries, nr, take_u8(in)};
 }
 
-static void make_shmem(struct input *in, struct ovm_image_process *image,
-		       struct ovm_rec_process *rec)
+static void make_shmem(struct input *in, struct ovm_image_set *set, struct ovm_rec_tree *tree)
 {
 	size_t nr = take_nr(in, MAX_SHMEM);
 	struct ovm_rec_shmem *recs = new_array(in, nr, sizeof(*recs));
@@ -288,34 +288,70 @@ static void make_shmem(struct input *in, struct ovm_image_process *image,
 		recs[i].next = i + 1 < nr ? &recs[i + 1] : NULL;
 		shmem[i] = (struct ovm_image_shmem){&recs[i], make_pagemap(in)};
 	}
-	rec->shmem = nr ? recs : NULL;
-	image->shmem = shmem;
-	image->nr_shmem = take_u8(in) == 1 ? 0 : nr;
+	tree->shmem = nr ? recs : NULL;
+	set->shmem = shmem;
+	set->nr_shmem = take_u8(in) == 1 ? 0 : nr;
 }
 
-static void make_process(struct input *in, struct ovm_image_process *image)
+/* All processes pick of the same files. */
+static void make_process(struct input *in, struct ovm_image_process *image,
+			 struct ovm_rec_process *rec, struct ovm_rec_file *files, size_t nr_files)
 {
-	struct ovm_rec_process *rec = new_array(in, 1, sizeof(*rec));
-	size_t nr_files = take_nr(in, MAX_FILES);
-	struct ovm_rec_file *files = make_files(in, nr_files);
-
 	image->rec = rec;
-	rec->pid = 7;
+	rec->pid = 7 + 10 * (int32_t)rec->index;
 	rec->ns.mnt_initial = rec->ns.uts_initial = rec->ns.ipc_initial = rec->ns.net_initial = 1;
 	rec->ns.pid_initial = rec->ns.user_initial = rec->ns.cgroup_initial = 1;
 	rec->ns.time_initial = 1;
 	DAMAGE(in, rec, sigactions, sigactions);
 	DAMAGE(in, rec, rlimits, has_tty);
 	rec->shared_pending = make_signals(in);
-	rec->files = nr_files ? files : NULL;
 	rec->fs.cwd = pick(in, files, nr_files);
 	rec->fs.root = pick(in, files, nr_files);
 	make_threads(in, image, rec);
 	make_vmas(in, &rec->mm, files, nr_files);
 	make_fds(in, rec, files, nr_files);
 	make_timers(in, image, rec);
-	make_shmem(in, image, rec);
 	image->pagemap = make_pagemap(in);
+}
+
+/* Related in any way, also in impossible ones. */
+static void relate(struct input *in, struct ovm_rec_process *rec, struct ovm_rec_process *recs,
+		   size_t nr)
+{
+	const uint8_t odd = take_u8(in);
+	size_t parent = rec->index ? take_u8(in) % (odd == 1 ? nr : rec->index) : 0;
+
+	if (rec->index || odd == 2)
+		rec->parent = &recs[parent];
+	rec->ppid = odd == 3 ? take_u8(in) : recs[parent].pid;
+	rec->sid = 7 + 10 * (take_u8(in) % 4);
+	rec->pgid = 7 + 10 * (take_u8(in) % 4);
+	rec->zombie = take_u8(in) % 8 == 1;
+	rec->files_owner = odd == 4 ? NULL : odd == 5 ? &recs[parent] : rec;
+	rec->mm.identity = take_u8(in);
+}
+
+static void make_tree(struct input *in, struct ovm_image_set *set, struct ovm_rec_tree *tree)
+{
+	size_t nr_files = take_nr(in, MAX_FILES), nr = 1 + take_nr(in, MAX_PROCESSES - 1);
+	struct ovm_rec_file *files = make_files(in, nr_files);
+	struct ovm_rec_process *recs = new_array(in, nr, sizeof(*recs));
+	struct ovm_image_process *images = new_array(in, nr, sizeof(*images));
+
+	for (size_t i = 0; i < nr; i++) {
+		recs[i].index = (uint32_t)i;
+		recs[i].next = i + 1 < nr ? &recs[i + 1] : NULL;
+		make_process(in, &images[i], &recs[i], files, nr_files);
+		relate(in, &recs[i], recs, nr);
+		tree->nr_threads += (uint32_t)images[i].nr_threads;
+	}
+	tree->processes = recs;
+	tree->nr_processes = (uint32_t)nr;
+	tree->files = nr_files ? files : NULL;
+	set->tree = tree;
+	set->processes = images;
+	set->nr_processes = nr;
+	make_shmem(in, set, tree);
 }
 
 /* Every image is magic and whole records; returns whether it was there. */
@@ -376,20 +412,16 @@ static void count_warning(void *arg, const char *message)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size, {NULL}};
-	struct ovm_image_process image = {0};
+	struct ovm_rec_tree tree = {0};
 	size_t nr_warnings = 0;
+	struct ovm_image_set set = {.warn = count_warning, .warn_arg = &nr_warnings};
 
 	if (directory_fd < 0)
 		set_up();
-	make_process(&in, &image);
-	const struct ovm_image_set set = {
-		.processes = &image,
-		.nr_processes = 1,
-		.clock_monotonic = take_u64(&in),
-		.nr_cpus = take_u8(&in),
-		.warn = count_warning,
-		.warn_arg = &nr_warnings,
-	};
+	make_tree(&in, &set, &tree);
+	set.clock_monotonic = take_u64(&in);
+	set.nr_cpus = take_u8(&in);
+
 	struct ovm_error *refused = ovm_image_check(&set);
 	struct ovm_error *err = ovm_image_write(&set, directory_fd);
 

@@ -506,7 +506,7 @@ static void show_ids(struct json_object *o, const struct ovm_rec_process *p)
 	SIGNED(o, p, pgid);
 	SIGNED(o, p, sid);
 	SIGNED(o, p, vpid);
-	NUMBER(o, p, nr_children);
+	NUMBER(o, p, zombie);
 	NUMBER(o, p, nr_threads);
 	NUMBER(o, p, signal_flags);
 	NUMBER(o, p, stopped);
@@ -526,7 +526,7 @@ static void show_ids(struct json_object *o, const struct ovm_rec_process *p)
 
 static struct json_object *show_process(struct ovm *ovm, const struct ovm_rec_process *p)
 {
-	struct json_object *o = json_object_new_object(), *files = json_object_new_array();
+	struct json_object *o = json_object_new_object();
 
 	show_ids(o, p);
 	json_object_object_add(o, "threads", show_threads(ovm, p->threads));
@@ -540,12 +540,24 @@ static struct json_object *show_process(struct ovm *ovm, const struct ovm_rec_pr
 	json_object_object_add(o, "rlimits", numbers(&p->rlimits[0].cur, 2 * OVM_REC_NR_RLIMITS));
 	json_object_object_add(o, "fs", show_fs(&p->fs));
 	json_object_object_add(o, "fds", show_fds(p->fds));
-	for (const struct ovm_rec_file *f = p->files; f; f = f->next)
-		json_object_array_add(files, show_file(f));
-	json_object_object_add(o, "files", files);
 	json_object_object_add(o, "mm", show_mm(&p->mm));
-	json_object_object_add(o, "shmem", show_shmem(p->shmem));
 	return o;
+}
+
+/* The root with all that the tree has, and its descendants beside it. */
+static void show_tree(struct ovm *ovm, const struct ovm_rec_tree *tree, struct json_object *o)
+{
+	struct json_object *root = show_process(ovm, tree->processes);
+	struct json_object *files = json_object_new_array(), *others = json_object_new_array();
+
+	for (const struct ovm_rec_file *f = tree->files; f; f = f->next)
+		json_object_array_add(files, show_file(f));
+	json_object_object_add(root, "files", files);
+	json_object_object_add(root, "shmem", show_shmem(tree->shmem));
+	json_object_object_add(o, "process", root);
+	for (const struct ovm_rec_process *p = tree->processes->next; p; p = p->next)
+		json_object_array_add(others, show_process(ovm, p));
+	json_object_object_add(o, "descendants", others);
 }
 
 static struct json_object *show_locks(const struct ovm_rec_lock *lock)
@@ -597,7 +609,7 @@ static struct ovm_error *extract_one(struct ovm *ovm, struct ovm_llv_arena *aren
 {
 	struct ovm_rec_quiescence q = {.pid = pid};
 	struct ovm_extract_quiescence_args first = {.q = &q};
-	struct ovm_extract_process_args second = {.pid = pid};
+	struct ovm_extract_tree_args second = {.pid = pid};
 	uint64_t start = ovm_now_us();
 	struct ovm_error *err =
 		ovm_llv_run(ovm->llv, "ovm_extract_quiescence",
@@ -609,12 +621,12 @@ static struct ovm_error *extract_one(struct ovm *ovm, struct ovm_llv_arena *aren
 	json_object_object_add(o, "found", json_object_new_boolean(q.found));
 	json_object_object_add(o, "locks", show_locks(q.locks));
 	start = ovm_now_us();
-	err = ovm_llv_run(ovm->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
-			  &second, NULL, arena);
+	err = ovm_llv_run(ovm->llv, "ovm_extract_tree", OVM_LLV_ENTRY(ovm_extract_tree), &second,
+			  NULL, arena);
 	if (err)
 		return err;
 	json_object_object_add(o, "process_us", json_object_new_uint64(ovm_now_us() - start));
-	json_object_object_add(o, "process", show_process(ovm, second.process));
+	show_tree(ovm, second.tree, o);
 	return NULL;
 }
 

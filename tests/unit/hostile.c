@@ -9,6 +9,7 @@
 
 #include "host/copier.h"
 #include "host/state.h"
+#include "host/state_images.h"
 #include "hostile_private.h"
 #include "vmi/cleanup.h"
 
@@ -86,56 +87,18 @@ static void list_processes(struct ovm *ovm, struct hostile_result *ret)
 	ovm_process_list_free(list);
 }
 
-/* The images that state and pages make; @shmem has room for all of them. */
-static void make_set(const struct ovm_state *state, const struct ovm_pages *pages,
-		     struct ovm_image_process *process, struct ovm_image_shmem *shmem,
-		     struct ovm_image_set *set)
+struct patching {
+	const struct hostile *hostile;
+	const struct ovm_pages *pages;
+};
+
+static struct ovm_error *patch(void *arg, const struct ovm_rec_process *process, uint64_t address,
+			       const void *bytes, size_t len, bool *done)
 {
-	*process = (struct ovm_image_process){
-		.rec = state->process,
-		.threads = state->threads,
-		.nr_threads = state->nr_threads,
-		.real = state->real,
-		.virt = state->virt,
-		.prof = state->prof,
-		.posix_timers = state->posix_timers,
-		.nr_posix_timers = state->nr_posix_timers,
-	};
-	for (size_t i = 0; i < pages->nr_files; i++) {
-		const struct ovm_pages_file *file = &pages->files[i];
-		const struct ovm_image_pagemap pagemap = {file->entries, file->nr_entries,
-							  file->id};
+	const struct patching *patching = arg;
 
-		if (i)
-			shmem[i - 1] = (struct ovm_image_shmem){file->shmem, pagemap};
-		else
-			process->pagemap = pagemap;
-	}
-	process->shmem = shmem;
-	process->nr_shmem = pages->nr_files ? pages->nr_files - 1 : 0;
-	*set = (struct ovm_image_set){
-		.processes = process,
-		.nr_processes = 1,
-		.clock_monotonic = state->clock.monotonic,
-		.clock_boottime = state->clock.boottime,
-		.nr_cpus = (uint32_t)state->vcpus->nr,
-	};
-}
-
-static struct ovm_error *apply_patches(struct hostile *hostile, const struct ovm_state *state,
-				       const struct ovm_pages *pages)
-{
-	struct ovm_error *err = NULL;
-
-	for (size_t i = 0; i < state->nr_threads && !err; i++) {
-		const struct ovm_settle_patch *patch = &state->patches[i];
-		bool done;
-
-		if (patch->address)
-			err = ovm_pages_patch(pages, hostile->dir_fd, patch->address, patch->bytes,
-					      patch->len, &done);
-	}
-	return err;
+	return ovm_pages_patch(patching->pages, patching->hostile->dir_fd, process, address, bytes,
+			       len, done);
 }
 
 /* As of a guest that runs, and then of one that is paused. */
@@ -161,37 +124,43 @@ static struct ovm_error *copy_pages(struct hostile *hostile, struct ovm_pages *p
 	return err;
 }
 
-static void write_images(struct hostile *hostile, const struct ovm_state *state,
-			 struct ovm_pages *pages, struct hostile_result *ret)
+static void write_images(struct hostile *hostile, struct ovm_state *state, struct ovm_pages *pages,
+			 struct hostile_result *ret)
 {
 	const uint64_t nr_pages = pages->private_pages + pages->shmem_pages;
-	_cleanup_free_ struct ovm_image_shmem *shmem =
-		calloc(pages->nr_files + 1, sizeof(struct ovm_image_shmem));
-	struct ovm_image_process process;
-	struct ovm_image_set set;
+	struct patching patching = {hostile, pages};
+	struct ovm_state_images images;
 
 	ret->output = nr_pages << 12;
-	if (!shmem || nr_pages > MAX_WRITTEN_PAGES)
+	if (nr_pages > MAX_WRITTEN_PAGES)
 		return;
 
 	struct ovm_error *err = copy_pages(hostile, pages);
 
-	make_set(state, pages, &process, shmem, &set);
 	if (!err)
-		err = apply_patches(hostile, state, pages);
+		err = ovm_state_apply_patches(&hostile->ovm, state, patch, &patching);
 	if (!err)
-		err = ovm_image_write(&set, hostile->dir_fd);
+		err = ovm_state_images_init(state, pages, &images);
+	if (!err) {
+		err = ovm_image_write(&images.set, hostile->dir_fd);
+		ovm_state_images_deinit(&images);
+	}
 	succeeded(ret, err, HOSTILE_WRITTEN);
 }
 
-static bool savable(const struct ovm_state *state, struct hostile_result *ret)
+static bool savable(const struct hostile *hostile, const struct ovm_state *state,
+		    struct hostile_result *ret)
 {
 	const struct ovm_pages none = {0};
-	struct ovm_image_process process;
-	struct ovm_image_set set;
+	struct ovm_state_images images;
+	struct ovm_error *err = ovm_state_images_init(state, &none, &images);
 
-	make_set(state, &none, &process, NULL, &set);
-	return succeeded(ret, ovm_image_check(&set), HOSTILE_SAVABLE);
+	if (!err) {
+		images.set.nr_cpus = (uint32_t)hostile->vcpus->nr;
+		err = ovm_image_check(&images.set);
+		ovm_state_images_deinit(&images);
+	}
+	return succeeded(ret, err, HOSTILE_SAVABLE);
 }
 
 /* Goes on behind most of what makes a dump stop, so that what comes then is tried, too. */
@@ -209,10 +178,10 @@ static void dump(struct hostile *hostile, struct hostile_result *ret)
 		succeeded(ret, ovm_state_check(ovm, &q, state.vcpus), HOSTILE_CHECKED);
 	succeeded(ret, ovm_kernel_read_clock(ovm->kernel, counters, &state.clock), 0);
 	if (succeeded(ret, ovm_state_fill(ovm, hostile->pid, &state), HOSTILE_FILLED)) {
-		bool good = savable(&state, ret);
+		bool good = savable(hostile, &state, ret);
 
 		if (succeeded(ret,
-			      ovm_pages_look(ovm->engine, ovm->kernel, state.process, NULL, NULL,
+			      ovm_pages_look(ovm->engine, ovm->kernel, state.tree, NULL, NULL,
 					     &pages),
 			      HOSTILE_PLANNED)) {
 			if (!hostile->sets[HOSTILE_PAGES].nr)
@@ -222,8 +191,8 @@ static void dump(struct hostile *hostile, struct hostile_result *ret)
 			ovm_pages_deinit(&pages);
 		}
 	}
-	if (!hostile->sets[HOSTILE_TABLES].nr && state.pgd)
-		hostile_watch_table(hostile, state.pgd,
+	if (!hostile->sets[HOSTILE_TABLES].nr && state.nr_processes && state.processes[0].pgd)
+		hostile_watch_table(hostile, state.processes[0].pgd,
 				    ovm_kernel_info(ovm->kernel)->pgtable_levels);
 	state.vcpus = NULL;
 	ovm_state_deinit(&state);

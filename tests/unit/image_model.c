@@ -226,8 +226,14 @@ static void init_process(struct image_model *m)
 		.cwd = &m->files[MODEL_CWD], .root = &m->files[MODEL_ROOT], .umask = 022};
 	p->fds = m->fds;
 	p->nr_fds = MODEL_NR_FDS;
-	p->files = m->files;
-	p->shmem = m->shmem;
+	p->files_owner = p;
+	m->tree = (struct ovm_rec_tree){
+		.processes = p,
+		.nr_processes = 1,
+		.nr_threads = MODEL_NR_THREADS,
+		.files = m->files,
+		.shmem = m->shmem,
+	};
 }
 
 void image_model_init(struct image_model *m)
@@ -251,12 +257,13 @@ void image_model_init(struct image_model *m)
 		.threads = m->image_threads,
 		.nr_threads = MODEL_NR_THREADS,
 		.pagemap = {m->pagemap, MODEL_NR_PAGEMAP, 1},
-		.shmem = m->image_shmem,
-		.nr_shmem = MODEL_NR_SHMEM,
 	};
 	m->set = (struct ovm_image_set){
+		.tree = &m->tree,
 		.processes = &m->image,
 		.nr_processes = 1,
+		.shmem = m->image_shmem,
+		.nr_shmem = MODEL_NR_SHMEM,
 		.clock_monotonic = UINT64_C(5000000001),
 		.clock_boottime = UINT64_C(6000000002),
 	};

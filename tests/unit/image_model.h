@@ -42,6 +42,7 @@ enum model_vma {
 enum { MODEL_NR_FDS = 4, MODEL_NR_THREADS = 2, MODEL_NR_SHMEM = 2, MODEL_NR_PAGEMAP = 3 };
 
 struct image_model {
+	struct ovm_rec_tree tree;
 	struct ovm_rec_process process;
 	struct ovm_rec_thread threads[MODEL_NR_THREADS];
 	struct ovm_rec_file files[MODEL_NR_FILES];

@@ -119,6 +119,7 @@ static void init(struct fixture *f)
 /* What ovm_pages_look() makes of a process. */
 static void look(struct fixture *f)
 {
+	static const struct ovm_rec_process process = {.pid = 1, .task = 0xffff888000002000};
 	const struct ovm_walk_range range = {
 		.start = base - 16 * MIB,
 		.end = base + 16 * MIB,
@@ -132,9 +133,9 @@ static void look(struct fixture *f)
 	ASSERT_OK(ovm_engine_walk(f->engine, &request, &f->walked));
 	f->files[0].runs = f->walked->runs;
 	f->files[0].nr_runs = f->walked->nr_runs;
+	f->files[0].process = &process;
 	f->pages.files = f->files;
-	f->pages.nr_files = 1;
-	f->pages.pid = 1;
+	f->pages.nr_files = f->pages.nr_private = 1;
 }
 
 static void copy_round(struct fixture *f)

@@ -134,15 +134,14 @@ static struct ovm_error *look(struct guest *guest, struct ovm_llv_arena *arena,
 }
 
 static struct ovm_error *extract(struct guest *guest, struct ovm_llv_arena *arena, int32_t pid,
-				 struct ovm_rec_process **ret)
+				 struct ovm_rec_tree **ret)
 {
-	struct ovm_extract_process_args args = {.pid = pid};
+	struct ovm_extract_tree_args args = {.pid = pid};
 	const struct ovm_llv_budget budget = {.steps = 2000000, .bytes = 64 << 20};
-	struct ovm_error *err =
-		ovm_llv_run(guest->llv, "ovm_extract_process", OVM_LLV_ENTRY(ovm_extract_process),
-			    &args, &budget, arena);
+	struct ovm_error *err = ovm_llv_run(guest->llv, "ovm_extract_tree",
+					    OVM_LLV_ENTRY(ovm_extract_tree), &args, &budget, arena);
 
-	*ret = args.process;
+	*ret = args.tree;
 	return err;
 }
 
@@ -226,18 +225,18 @@ static void add_packets(const struct ovm_rec_packet *packet, uint64_t *len)
 }
 
 /* Two pairs, a name, a listening socket and one that it has not accepted. */
-static void check_sockets(const struct ovm_rec_process *process)
+static void check_sockets(const struct ovm_rec_tree *tree)
 {
 	uint64_t streams = 0, messages = 0, waiting = 0, named = 0, nr = 0;
 
-	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+	for (const struct ovm_rec_file *file = tree->files; file; file = file->next) {
 		const struct ovm_rec_socket *socket = file->socket;
 
 		if (!socket)
 			continue;
 		nr++;
 		ASSERT_EQ_U64(socket->family, 1);
-		ASSERT_TRUE(socket->unix_socket && socket->net == process->ns.net);
+		ASSERT_TRUE(socket->unix_socket && socket->net == tree->processes->ns.net);
 		ASSERT_EQ_U64(socket->opts.rcvlowat, 1);
 		ASSERT_TRUE(socket->opts.sndbuf > 4096);
 		add_packets(socket->packets, socket->type == 1 ? &streams : &messages);
@@ -252,11 +251,11 @@ static void check_sockets(const struct ovm_rec_process *process)
 }
 
 /* One that waits for nine files, one that waits for this one, and five that wait for nothing. */
-static void check_epolls(const struct ovm_rec_process *process)
+static void check_epolls(const struct ovm_rec_tree *tree)
 {
 	uint64_t nr = 0, entries = 0, data = 0;
 
-	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+	for (const struct ovm_rec_file *file = tree->files; file; file = file->next) {
 		if (!file->epoll)
 			continue;
 		nr++;
@@ -306,11 +305,11 @@ static void check_ghost(const struct ovm_rec_ghost *ghost)
 	ASSERT_EQ_U64(len, ghost->size);
 }
 
-static void check_subject_files(const struct ovm_rec_process *process)
+static void check_subject_files(const struct ovm_rec_tree *tree)
 {
 	unsigned int locked = 0, ghosts = 0;
 
-	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+	for (const struct ovm_rec_file *file = tree->files; file; file = file->next) {
 		if (file->locks) {
 			check_locks(file->locks);
 			locked++;
@@ -325,11 +324,11 @@ static void check_subject_files(const struct ovm_rec_process *process)
 }
 
 /* What tests/guest/snapshot_subject.c makes. */
-static void check_subject(const struct ovm_rec_process *process)
+static void check_subject(const struct ovm_rec_tree *tree)
 {
 	unsigned int pipes = 0, eventfds = 0, timerfds = 0, signalfds = 0;
 
-	for (const struct ovm_rec_file *file = process->files; file; file = file->next) {
+	for (const struct ovm_rec_file *file = tree->files; file; file = file->next) {
 		ASSERT_TRUE(!file->holder.pid);
 		if (file->pipe) {
 			check_pipe(file->pipe);
@@ -355,29 +354,60 @@ static void check_subject(const struct ovm_rec_process *process)
 	ASSERT_EQ_U64(eventfds, 1);
 	ASSERT_EQ_U64(timerfds, 2);
 	ASSERT_EQ_U64(signalfds, 1);
-	check_epolls(process);
-	check_sockets(process);
-	check_subject_files(process);
+	check_epolls(tree);
+	check_sockets(tree);
+	check_subject_files(tree);
+}
+
+static uint32_t count_zombies(const struct ovm_rec_tree *tree)
+{
+	uint32_t nr = 0;
+
+	for (const struct ovm_rec_process *p = tree->processes; p; p = p->next)
+		nr += p->zombie;
+	return nr;
+}
+
+/* Init's tree is that of all processes but the kernel's. */
+static void check_tree(struct guest *guest, uint64_t nr_users)
+{
+	struct ovm_llv_arena *arena;
+	struct ovm_rec_tree *tree;
+	uint32_t nr = 0;
+
+	ASSERT_OK(ovm_llv_arena_create(&arena));
+	ASSERT_OK(extract(guest, arena, 1, &tree));
+	for (const struct ovm_rec_process *p = tree->processes; p; p = p->next, nr++) {
+		ASSERT_EQ_U64(p->index, nr);
+		ASSERT_TRUE(nr ? p->parent && p->parent->index < nr && p->parent->pid == p->ppid
+			       : !p->parent);
+	}
+	ASSERT_EQ_U64(nr, tree->nr_processes);
+	ASSERT_EQ_U64(nr - count_zombies(tree), nr_users);
+	ovm_llv_arena_destroy(arena);
 }
 
 static void check_process(struct guest *guest, const struct ovm_rec_ps *ps)
 {
 	struct ovm_llv_arena *arena;
 	struct ovm_rec_quiescence q = {.pid = ps->pid};
-	struct ovm_rec_process *process;
+	struct ovm_rec_tree *tree;
 
 	ASSERT_OK(ovm_llv_arena_create(&arena));
 	ASSERT_OK(look(guest, arena, &q));
 	ASSERT_TRUE(q.found);
-	ASSERT_EQ_U64(q.nr_threads, ps->nr_threads);
-	ASSERT_OK(extract(guest, arena, ps->pid, &process));
+	ASSERT_OK(extract(guest, arena, ps->pid, &tree));
+	const struct ovm_rec_process *process = tree->processes;
+
+	ASSERT_EQ_U64(process->nr_threads, ps->nr_threads);
+	ASSERT_EQ_U64(q.nr_threads, tree->nr_threads - count_zombies(tree));
 	ASSERT_EQ_U64((uint64_t)process->ppid, (uint64_t)ps->ppid);
 	ASSERT_TRUE(process->ns.pid_initial && process->ns.mnt_initial);
 	check_threads(process);
 	check_memory(&process->mm);
 	check_files(process);
 	if (!strcmp(ps->comm, "subject"))
-		check_subject(process);
+		check_subject(tree);
 	ovm_llv_arena_destroy(arena);
 }
 
@@ -401,6 +431,7 @@ static void check_guest(const char *name)
 		check_process(&guest, ps);
 		users++;
 	}
+	check_tree(&guest, users);
 	printf("%s: %llu processes, %llu of user space\n", name, (unsigned long long)args.nr,
 	       (unsigned long long)users);
 	ovm_llv_arena_destroy(arena);
@@ -422,7 +453,7 @@ OVM_TEST(extract, says_that_there_is_no_such_process)
 {
 	char names[TEST_SNAPSHOTS][64];
 	struct ovm_rec_quiescence q = {.pid = 999999};
-	struct ovm_rec_process *process;
+	struct ovm_rec_tree *tree;
 	struct ovm_llv_arena *arena;
 	struct guest guest;
 
@@ -430,7 +461,7 @@ OVM_TEST(extract, says_that_there_is_no_such_process)
 		OVM_SKIP("no snapshots: run tests/guest/snapshot");
 	open_guest(&guest, names[0]);
 	ASSERT_OK(ovm_llv_arena_create(&arena));
-	ASSERT_ERROR(extract(&guest, arena, 999999, &process), OVM_ERROR_NOT_FOUND, "no process");
+	ASSERT_ERROR(extract(&guest, arena, 999999, &tree), OVM_ERROR_NOT_FOUND, "no process");
 	ASSERT_OK(look(&guest, arena, &q));
 	ASSERT_FALSE(q.found);
 	ovm_llv_arena_destroy(arena);
@@ -449,13 +480,13 @@ OVM_TEST(extract, survives_a_guest_whose_memory_lies)
 	open_guest(&guest, names[1]);
 	for (unsigned int i = 0; i < HOSTILE_RUNS; i++) {
 		struct ovm_rec_quiescence q = {.pid = 1};
-		struct ovm_rec_process *process;
+		struct ovm_rec_tree *tree;
 		struct ovm_llv_arena *arena;
 
 		ASSERT_OK(ovm_llv_arena_create(&arena));
 		guest.lie_every = 1U << (4 + i % 10);
 		ovm_error_free(look(&guest, arena, &q));
-		struct ovm_error *err = extract(&guest, arena, 1, &process);
+		struct ovm_error *err = extract(&guest, arena, 1, &tree);
 
 		failed += err != NULL;
 		ovm_error_free(err);

@@ -149,8 +149,10 @@ OVM_TEST(settle_held, what_the_freezer_holds)
 	thread.frozen = 0;
 	ASSERT_FALSE(ovm_settle_is_held(&thread));
 	thread.frozen = 1;
-	thread.jobctl = 0; /* stopped, or being thawed */
+	thread.jobctl = 0; /* being thawed */
 	ASSERT_FALSE(ovm_settle_is_held(&thread));
+	thread.state = 4; /* by a signal */
+	ASSERT_TRUE(ovm_settle_is_held(&thread));
 }
 
 OVM_TEST(settle_held, what_only_looks_as_if)
@@ -601,8 +603,8 @@ OVM_TEST(settle_held, functions_of_libraries_are_known)
 }
 
 /* Saved memory that ends at an address. */
-static struct ovm_error *write_below(void *arg, uint64_t address, const void *bytes, size_t len,
-				     bool *done)
+static struct ovm_error *write_below(void *arg, const struct ovm_rec_process *process,
+				     uint64_t address, const void *bytes, size_t len, bool *done)
 {
 	*done = address + len <= *(const uint64_t *)arg;
 	return NULL;
@@ -617,7 +619,10 @@ OVM_TEST(settle_held, what_is_not_saved_is_not_counted_on)
 		{.address = 0x2000, .len = 16, .needed = true, .otherwise = {.ax = 2}},
 		{.address = 0x2000, .len = 16, .otherwise = {.ax = 3}},
 	};
-	struct ovm_state state = {.threads = threads, .patches = patches, .nr_threads = 3};
+	const struct ovm_rec_process process_rec = {.pid = 1};
+	struct ovm_state_process process = {
+		.rec = &process_rec, .threads = threads, .patches = patches, .nr_threads = 3};
+	struct ovm_state state = {.processes = &process, .nr_processes = 1};
 	struct ovm ovm = {0};
 	uint64_t end = 0x2000;
 

@@ -53,6 +53,10 @@ LLV_SHARED pid_t ovm_mutex_owner(const struct mutex *lock);
 
 /** The leader of the thread group @tgid of the initial pid namespace, or NULL. */
 LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid);
+/** Whether a task is the process @root of the initial pid namespace, or descends from it. */
+LLV_SHARED bool ovm_in_tree(const struct task_struct *p, pid_t root);
+/** Whether all threads of a group have ended. */
+LLV_SHARED bool ovm_is_zombie(const struct task_struct *leader);
 /** Id of @pid in the initial namespace and in the one that it was made in; 0 for NULL. */
 LLV_SHARED pid_t ovm_pid_nr(const struct pid *pid);
 LLV_SHARED pid_t ovm_pid_vnr(const struct pid *pid);
@@ -72,6 +76,8 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 LLV_SHARED void ovm_thread_rest(struct task_struct *p, struct ovm_rec_thread __host *t);
 /** All threads of a group, the leader first; the rest of them too if @all. */
 LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader, bool all);
+/** What is left of the thread of a zombie. */
+LLV_SHARED struct ovm_rec_thread __host *ovm_zombie_thread(struct task_struct *leader);
 
 /* ---- fpu.c --------------------------------------------------------------------------------- */
 
@@ -125,27 +131,38 @@ struct ovm_file_node {
 	struct ovm_rec_file __host *file;
 };
 
-enum { OVM_FILE_BUCKETS = 1024 };
+/* What is known of an object of shared memory on the way: who refers to it. */
+struct ovm_shmem_node {
+	struct ovm_shmem_node __host *next;
+	struct ovm_rec_shmem __host *shmem;
+	/* Identity of the dentry that its files have, and how many these are; more than one dentry,
+	 * or a file that others refer to, too. */
+	__u64 dentry;
+	__u32 nr_files;
+	__u8 has_others;
+};
+
+enum { OVM_FILE_BUCKETS = 4096 };
 
 /* Where a kernel object is to be looked for, by its identity. */
 #define OVM_FILE_BUCKET(identity) ((unsigned int)((identity) >> 6) % OVM_FILE_BUCKETS)
 
-/* The files of one extraction, by identity, so that each is extracted once. */
+/* The files of one tree, by identity, so that each is extracted once. */
 struct ovm_files {
 	struct ovm_file_node __host *bucket[OVM_FILE_BUCKETS];
 	/* By their inodes. */
 	struct ovm_rec_pipe __host *pipes[OVM_FILE_BUCKETS];
 	struct ovm_rec_ghost __host *ghosts[OVM_FILE_BUCKETS];
+	struct ovm_shmem_node __host *shmem[OVM_FILE_BUCKETS];
 	/* Where the next one is linked to. */
 	struct ovm_rec_file __host *__host *tail;
-	/* Whose files these are: mount namespace and file table, as identities. */
+	/* Identity of the mount namespace of the process that is being extracted. */
 	__u64 mnt_ns;
-	__u64 owner;
-	struct ovm_rec_process __host *process;
+	struct ovm_rec_tree __host *tree;
 };
 
-/** Locks that the process with the descriptor table @owner holds by @file. */
-LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file, __u64 owner);
+/** Locks that were taken by @file, whoever did. */
+LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file);
 /** What guards the locks on an inode; NULL if it never had any. */
 LLV_SHARED spinlock_t *ovm_file_locks_lock(const struct inode *inode);
 /** The record of a file by its identity, NULL if it has not been met. */
@@ -195,10 +212,10 @@ LLV_SHARED struct mutex *ovm_epoll_lock(const struct file *file);
 LLV_SHARED bool ovm_file_is_signalfd(const struct file *file);
 LLV_SHARED struct ovm_rec_signalfd __host *ovm_signalfd(const struct file *file);
 /**
- * Find other processes that have pipes, eventfds, epoll instances or sockets of @leader open; when
- * all files are known.
+ * Find processes outside of the tree of @root that have pipes, eventfds, epoll instances or sockets
+ * of it open; when all files are known.
  */
-LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader);
+LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, pid_t root);
 
 /* ---- ghost.c ------------------------------------------------------------------------------- */
 
@@ -245,13 +262,16 @@ LLV_SHARED __u64 ovm_page_frame(const struct page *page);
 LLV_SHARED bool ovm_page_is_up_to_date(const struct page *page);
 /** What is in the page cache of an inode. */
 LLV_SHARED struct ovm_rec_shmem __host *ovm_page_cache(const struct inode *inode);
-/** Objects of shared memory among the files of a process. */
-LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec);
+/** Objects of shared memory among the files of a tree. */
+LLV_SHARED void ovm_shmem_objects(struct ovm_files __host *files);
+/** The one of these with that inode, by its identity; or NULL. */
+LLV_SHARED struct ovm_shmem_node __host *ovm_shmem_find(struct ovm_files __host *files,
+							__u64 inode);
 
 /* ---- sharing.c ----------------------------------------------------------------------------- */
 
-/** What of the memory of a process others may write; all else of it has to be known. */
-LLV_SHARED void ovm_sharing(const struct task_struct *leader, struct ovm_rec_process __host *rec);
+/** What of the memory of a tree others may write; all else of it has to be known. */
+LLV_SHARED void ovm_sharing(struct ovm_files __host *files);
 
 /* ---- small things -------------------------------------------------------------------------- */
 

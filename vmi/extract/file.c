@@ -288,7 +288,7 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file_record(struct ovm_files __host *
 		rec->seals = ovm_memory_seals(inode);
 	if (ovm_inode_is_hugetlb(inode))
 		rec->huge_shift = ovm_huge_order(inode) + PAGE_SHIFT;
-	rec->locks = ovm_file_locks(file, files->owner);
+	rec->locks = ovm_file_locks(file);
 	special_facts(files, file, rec);
 	return rec;
 }
@@ -335,7 +335,6 @@ LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *tab
 	struct fdtable *fdt = table->fdt;
 	unsigned int max = fdt->max_fds;
 
-	rec->files_identity = OVM_IDENTITY(table);
 	if (max > MAX_FDS)
 		llv_fail(LLV_CORRUPT, fdt, "size of the descriptor table is out of range");
 	for (unsigned int base = 0; base < max; base += BITS_PER_LONG) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Locks on files that a process holds: POSIX, of open file descriptions, flock(2), leases.
+ * Locks on files that processes hold: POSIX, of open file descriptions, flock(2), leases.
  *
  * An inode has a list of each; those of one kind that belong to the same owner don't overlap. The
  * owner of a POSIX lock is the descriptor table that it was taken with, and it goes when any
@@ -43,15 +43,8 @@ struct found {
 	struct ovm_rec_file_lock __host *first;
 	struct ovm_rec_file_lock __host *__host *link;
 	u64 file;
-	/* The descriptor table. */
-	u64 owner;
 	u32 nr;
 };
-
-static bool is_ours(const struct found __host *found, u64 owner, u64 file)
-{
-	return file == found->file && (owner == found->owner || owner == file);
-}
 
 static enum ovm_rec_file_lock_kind kind_of(u32 flags)
 {
@@ -66,11 +59,13 @@ static enum ovm_rec_file_lock_kind kind_of(u32 flags)
 	return OVM_REC_FILE_LOCK_OTHER;
 }
 
-static struct ovm_rec_file_lock __host *add(struct found __host *found, u32 flags, u32 type)
+static struct ovm_rec_file_lock __host *add(struct found __host *found, u32 flags, u32 type,
+					    u64 owner)
 {
 	struct ovm_rec_file_lock __host *rec = llv_new(struct ovm_rec_file_lock);
 
 	rec->kind = kind_of(flags);
+	rec->owner = owner;
 	rec->exclusive = type == F_WRLCK;
 	if (type != F_WRLCK && type != F_RDLCK)
 		rec->kind = OVM_REC_FILE_LOCK_OTHER;
@@ -95,9 +90,9 @@ static void one_with_core(struct found __host *found, const struct file_lock_cor
 	const struct file_lock___core *lock;
 	struct ovm_rec_file_lock __host *rec;
 
-	if (!is_ours(found, OVM_IDENTITY(core->flc_owner), OVM_IDENTITY(core->flc_file)))
+	if (OVM_IDENTITY(core->flc_file) != found->file)
 		return;
-	rec = add(found, core->flc_flags, core->flc_type);
+	rec = add(found, core->flc_flags, core->flc_type, OVM_IDENTITY(core->flc_owner));
 	rec->waited_for = is_waited_for(&core->flc_blocked_requests);
 	/* Leases have a structure of their own, and no range. */
 	if (core->flc_flags & K_FL_POSIX) {
@@ -112,9 +107,9 @@ static void one(struct found __host *found, const struct file_lock *lock)
 {
 	struct ovm_rec_file_lock __host *rec;
 
-	if (!is_ours(found, OVM_IDENTITY(lock->fl_owner), OVM_IDENTITY(lock->fl_file)))
+	if (OVM_IDENTITY(lock->fl_file) != found->file)
 		return;
-	rec = add(found, lock->fl_flags, lock->fl_type);
+	rec = add(found, lock->fl_flags, lock->fl_type, OVM_IDENTITY(lock->fl_owner));
 	rec->waited_for = is_waited_for(&lock->fl_blocked_requests);
 	if (lock->fl_flags & K_FL_POSIX) {
 		rec->start = (u64)lock->fl_start;
@@ -145,7 +140,7 @@ LLV_SHARED spinlock_t *ovm_file_locks_lock(const struct inode *inode)
 	return inode->i_flctx ? &inode->i_flctx->flc_lock : NULL;
 }
 
-LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file, __u64 owner)
+LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *file)
 {
 	const struct file_lock_context *context = file->f_inode->i_flctx;
 	struct found __host *found;
@@ -155,7 +150,6 @@ LLV_SHARED struct ovm_rec_file_lock __host *ovm_file_locks(const struct file *fi
 	found = llv_new(struct found);
 	found->link = &found->first;
 	found->file = OVM_IDENTITY(file);
-	found->owner = owner;
 	find(found, &context->flc_flock);
 	find(found, &context->flc_posix);
 	find(found, &context->flc_lease);

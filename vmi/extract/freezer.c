@@ -31,7 +31,6 @@ enum {
 	/* TIF_SIGPENDING; see NEED_FPU_LOAD_BIT in fpu.c. */
 	SIGPENDING_BIT = 2,
 	SIGPENDING_BIT_GENERIC = 1,
-	MAX_GENERATIONS = 1024,
 	MAX_THREADS = 1 << 20,
 };
 
@@ -47,16 +46,6 @@ static bool cgroup_is_frozen(const struct task_struct *p)
 	if (!p->cgroups || !p->cgroups->dfl_cgrp)
 		return false;
 	return p->cgroups->dfl_cgrp->flags >> CGRP_FREEZE & 1;
-}
-
-static bool in_tree(const struct task_struct *p, pid_t root)
-{
-	for (unsigned int i = 0; i < MAX_GENERATIONS && p->tgid; i++) {
-		if (p->tgid == root)
-			return true;
-		p = p->real_parent;
-	}
-	return false;
 }
 
 static struct ovm_rec_freezable __host *one(struct task_struct *p,
@@ -109,7 +98,7 @@ static void threads(struct ovm_rec_freezer __host *f)
 	struct task_struct *leader;
 
 	for_each_process(leader) {
-		if (f->pid && !in_tree(leader, f->pid))
+		if (f->pid && !ovm_in_tree(leader, f->pid))
 			continue;
 		if (leader->flags & PF_KTHREAD) {
 			f->has_kernel_threads |= f->pid == leader->tgid;

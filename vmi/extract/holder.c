@@ -99,13 +99,13 @@ static void look_through_group(struct ovm_files __host *files, struct task_struc
 	}
 }
 
-LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_struct *leader)
+LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, pid_t root)
 {
 	struct ovm_rec_file __host *rec;
 	struct task_struct *p;
 	bool out = false;
 
-	for (rec = files->process->files; rec; rec = rec->next) {
+	for (rec = files->tree->files; rec; rec = rec->next) {
 		if (connects(rec))
 			rec->nr_references = references((const struct file *)rec->file);
 		out |= leads_out(rec);
@@ -113,6 +113,6 @@ LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, struct task_str
 	if (!out)
 		return;
 	for_each_process(p)
-		if (p != leader)
+		if (!ovm_in_tree(p, root))
 			look_through_group(files, p);
 }

@@ -222,6 +222,7 @@ static void area_file(struct ovm_files __host *files, const struct vm_area_struc
 	if (!vma->vm_file)
 		return;
 	rec->file = ovm_file(files, vma->vm_file);
+	rec->file->nr_areas++;
 	if (rec->may_share)
 		rec->file->mapped_shared = 1;
 	if (rec->hugetlb)

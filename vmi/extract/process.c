@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A whole process, put together from what the other extractors find.
+ * A tree of processes, put together from what the other extractors find.
  */
 #include <linux/oom.h>
 
@@ -26,7 +26,7 @@ struct task_struct___exec_state {
 	struct task_exec_state___ovm *exec_state;
 };
 
-enum { MAX_CHILDREN = 1 << 20 };
+enum { MAX_PROCESSES = 1 << 20 };
 
 static void identity(struct task_struct *leader, struct ovm_rec_process __host *rec)
 {
@@ -41,19 +41,6 @@ static void identity(struct task_struct *leader, struct ovm_rec_process __host *
 	rec->vpgid = ovm_pid_vnr(group);
 	rec->sid = ovm_pid_nr(session);
 	rec->vsid = ovm_pid_vnr(session);
-}
-
-/* Each thread has its own list of the children that it made. */
-static unsigned int count_children(const struct task_struct *leader)
-{
-	const struct task_struct *thread, *child;
-	unsigned int nr = 0;
-
-	list_for_each_entry(thread, &leader->signal->thread_head, thread_node)
-		list_for_each_entry(child, &thread->children, sibling)
-			if (++nr > MAX_CHILDREN)
-				llv_fail(LLV_CORRUPT, thread, "list of children does not end");
-	return nr;
 }
 
 static void count_threads(struct ovm_rec_process __host *rec)
@@ -117,55 +104,120 @@ static void dumpable(const struct task_struct *leader, struct ovm_rec_mm __host 
 		mm->dumpable = state->dumpable;
 }
 
-static struct ovm_files __host *make_files(const struct task_struct *leader,
-					   struct ovm_rec_process __host *rec)
+/* CRIU shares tables between a parent and its child only. */
+static void descriptors(struct ovm_files __host *files, struct task_struct *leader,
+			struct ovm_rec_process __host *rec)
 {
-	struct ovm_files __host *files = llv_new(struct ovm_files);
+	const struct ovm_rec_process __host *parent = rec->parent;
 
-	files->tail = &rec->files;
-	files->mnt_ns = rec->ns.mnt;
-	files->owner = OVM_IDENTITY(leader->files);
-	files->process = rec;
-	return files;
+	rec->files_identity = OVM_IDENTITY(leader->files);
+	if (parent && parent->files_identity == rec->files_identity) {
+		rec->files_owner = parent->files_owner;
+		rec->fds = parent->fds;
+		rec->nr_fds = parent->nr_fds;
+		return;
+	}
+	rec->files_owner = rec;
+	ovm_fds(files, leader->files, rec);
 }
 
-static void resources(struct task_struct *leader, struct ovm_rec_process __host *rec)
+static void resources(struct ovm_files __host *files, struct task_struct *leader,
+		      struct ovm_rec_process __host *rec)
 {
-	struct ovm_files __host *files = make_files(leader, rec);
-
-	if (leader->files) {
-		ovm_fds(files, leader->files, rec);
-		ovm_file_holders(files, leader);
-	}
+	files->mnt_ns = rec->ns.mnt;
+	if (leader->files)
+		descriptors(files, leader, rec);
 	if (leader->fs)
 		ovm_fs(files, leader->fs, &rec->fs);
 	if (leader->mm) {
 		ovm_mm(files, leader->mm, &rec->mm);
 		dumpable(leader, &rec->mm);
 	}
-	ovm_shmem_objects(rec);
 }
 
-LLV_ENTRY(ovm_extract_process, struct ovm_extract_process_args, args)
+static void living(struct ovm_files __host *files, struct task_struct *leader,
+		   struct ovm_rec_process __host *rec)
 {
-	struct task_struct *leader = ovm_find_leader(args->pid);
-
-	if (!leader)
-		llv_fail(LLV_NOT_FOUND, 0, "no process with this pid in the guest");
-	struct ovm_rec_process __host *rec = llv_new(struct ovm_rec_process);
-
-	args->process = rec;
-	identity(leader, rec);
-	ovm_namespaces(leader, &rec->ns);
 	rec->threads = ovm_threads(leader, true);
 	count_threads(rec);
-	rec->nr_children = count_children(leader);
 	ovm_sigactions(leader->sighand, rec);
 	group_state(leader->signal, rec);
 	ovm_itimers(leader->signal, rec);
 	ovm_posix_timers(leader, rec);
 	attributes(leader, rec);
 	ovm_cgroup_path(leader, &rec->cgroup);
-	resources(leader, rec);
-	ovm_sharing(leader, rec);
+	resources(files, leader, rec);
+}
+
+/* A signal that ends all threads says how they ended. */
+static void dead(struct task_struct *leader, struct ovm_rec_process __host *rec)
+{
+	const struct signal_struct *signal = leader->signal;
+
+	rec->zombie = 1;
+	rec->threads = ovm_zombie_thread(leader);
+	rec->nr_threads = 1;
+	rec->signal_flags = signal->flags;
+	rec->exit_code =
+		signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+	rec->group_exit_code = signal->group_exit_code;
+}
+
+static struct ovm_rec_process __host *process(struct ovm_files __host *files,
+					      struct task_struct *leader,
+					      struct ovm_rec_process __host *parent)
+{
+	struct ovm_rec_process __host *rec = llv_new(struct ovm_rec_process);
+
+	rec->index = files->tree->nr_processes++;
+	if (rec->index >= MAX_PROCESSES)
+		llv_fail(LLV_CORRUPT, leader, "tree of processes does not end");
+	rec->parent = parent;
+	identity(leader, rec);
+	ovm_namespaces(leader, &rec->ns);
+	if (ovm_is_zombie(leader))
+		dead(leader, rec);
+	else
+		living(files, leader, rec);
+	files->tree->nr_threads += rec->nr_threads;
+	return rec;
+}
+
+/* Each thread has its own list of the children that it made; appended at @link. */
+static struct ovm_rec_process __host *__host *children(struct ovm_files __host *files,
+						       struct ovm_rec_process __host *parent,
+						       struct ovm_rec_process __host *__host *link)
+{
+	const struct task_struct *leader = (const struct task_struct *)parent->task, *thread;
+	struct task_struct *child;
+
+	list_for_each_entry(thread, &leader->signal->thread_head, thread_node)
+		list_for_each_entry(child, &thread->children, sibling) {
+			if (child->real_parent != thread || child->group_leader != child)
+				llv_fail(LLV_CORRUPT, child, "child does not know its parent");
+			*link = process(files, child, parent);
+			link = &(*link)->next;
+		}
+	return link;
+}
+
+LLV_ENTRY(ovm_extract_tree, struct ovm_extract_tree_args, args)
+{
+	struct task_struct *leader = ovm_find_leader(args->pid);
+	struct ovm_rec_tree __host *tree = llv_new(struct ovm_rec_tree);
+	struct ovm_files __host *files = llv_new(struct ovm_files);
+	struct ovm_rec_process __host *__host *link;
+
+	if (!leader)
+		llv_fail(LLV_NOT_FOUND, 0, "no process with this pid in the guest");
+	files->tail = &tree->files;
+	files->tree = tree;
+	tree->processes = process(files, leader, NULL);
+	link = &tree->processes->next;
+	for (struct ovm_rec_process __host *p = tree->processes; p; p = p->next)
+		link = children(files, p, link);
+	ovm_file_holders(files, args->pid);
+	ovm_shmem_objects(files);
+	ovm_sharing(files);
+	args->tree = tree;
 }

@@ -198,6 +198,19 @@ static void group_locks(struct task_struct *leader, struct locks __host *locks)
 		fs_lock(leader->fs, locks);
 }
 
+/* Append the threads of a process at @link. */
+static struct ovm_rec_thread __host *__host *one_process(struct task_struct *leader,
+							 struct ovm_rec_quiescence __host *q,
+							 struct ovm_rec_thread __host *__host *link,
+							 struct locks __host *locks)
+{
+	*link = ovm_threads(leader, false);
+	for (; *link; link = &(*link)->next)
+		q->nr_threads++;
+	group_locks(leader, locks);
+	return link;
+}
+
 LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
 {
 	struct ovm_rec_quiescence __host *q = args->q;
@@ -209,13 +222,14 @@ LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
 		REPORT(locks, "tasklist_lock", &tasklist_lock, 0, 0);
 		return;
 	}
-	struct task_struct *leader = ovm_find_leader(q->pid);
+	struct ovm_rec_thread __host *__host *link = &q->threads;
+	struct task_struct *leader;
 
-	if (!leader)
-		return;
-	q->found = 1;
-	q->threads = ovm_threads(leader, false);
-	for (struct ovm_rec_thread __host *t = q->threads; t; t = t->next)
-		q->nr_threads++;
-	group_locks(leader, locks);
+	for_each_process(leader) {
+		if (!ovm_in_tree(leader, q->pid))
+			continue;
+		q->found = 1;
+		if (!ovm_is_zombie(leader))
+			link = one_process(leader, q, link, locks);
+	}
 }

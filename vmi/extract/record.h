@@ -94,7 +94,7 @@ struct ovm_rec_thread {
 	struct ovm_rec_thread __host *next;
 	/* Address of the task_struct. */
 	__u64 task;
-	__s32 tid;
+	__s32 tid, tgid;
 	/* In the task's own pid namespace. */
 	__s32 vtid;
 	char comm[OVM_REC_COMM_LEN];
@@ -440,6 +440,8 @@ enum ovm_rec_file_lock_kind {
 struct ovm_rec_file_lock {
 	struct ovm_rec_file_lock __host *next;
 	enum ovm_rec_file_lock_kind kind;
+	/* Identity of the descriptor table that took a POSIX lock; of others, that of the file. */
+	__u64 owner;
 	__u8 exclusive; /* F_WRLCK, not F_RDLCK */
 	__u8 waited_for;
 	/* First and last byte, POSIX and OFD only. */
@@ -504,14 +506,14 @@ struct ovm_rec_file {
 	__u32 seals;
 	/* Of huge pages: log2 of the page size; else 0. */
 	__u8 huge_shift;
-	/* An area of the process is a shared mapping of this file. */
+	/* An area of a process of the tree is a shared mapping of this file. */
 	__u8 mapped_shared;
-	/* Descriptors and areas of the process that refer to it. */
-	__u64 own_refs;
+	/* Areas of the processes of the tree that map it. */
+	__u64 nr_areas;
 	__u32 uid, gid;
 	/* file_operations, for a message; the host resolves the symbol. */
 	__u64 f_op;
-	/* Locks that the process holds by this file. */
+	/* Locks that were taken by this file. */
 	struct ovm_rec_file_lock __host *locks;
 	/* What is behind the kinds of files that have it, else NULL. */
 	struct ovm_rec_pipe __host *pipe;
@@ -522,7 +524,7 @@ struct ovm_rec_file {
 	struct ovm_rec_ghost __host *ghost;
 	/* Of sockets, unless opened by name (O_PATH). */
 	struct ovm_rec_socket __host *socket;
-	/* Descriptors of the process that lead to it. */
+	/* Descriptors of the tree that lead to it; each table counts once. */
 	__u64 nr_fds;
 	/* Of files that others may not have open: references by descriptors (of all processes) and
 	 * by system calls that go on. */
@@ -590,7 +592,7 @@ struct ovm_rec_shmem {
 	__u64 nr_pages;
 	/* Pages that are swapped out. */
 	__u64 nr_swapped;
-	/* Nobody but the process has it open or mapped. */
+	/* Nobody but the tree has it open or mapped. */
 	__u8 exclusive;
 };
 
@@ -626,24 +628,32 @@ struct ovm_rec_mm {
 
 struct ovm_rec_process {
 	struct ovm_rec_process __host *next;
+	/* Place in the list of the tree, and the process whose child it is; NULL for the root. */
+	__u32 index;
+	struct ovm_rec_process __host *parent;
 	__u64 task; /* leader's task_struct */
 	/* In the initial pid namespace, and in the task's own. */
 	__s32 pid, ppid, pgid, sid;
 	__s32 vpid, vpgid, vsid;
-	/* Children, zombies included, that are alive in the kernel's list. */
-	__u32 nr_children;
+	/* All threads have ended, and nobody has reaped it: besides ids, state, exit code and the
+	 * name of its one thread nothing is known of it. */
+	__u8 zombie;
 	__u32 nr_threads;
 	struct ovm_rec_thread __host *threads; /* the leader first */
 	struct ovm_rec_namespaces ns;
 	__u64 files_identity, sighand_identity;
+	/* Whose descriptor table it uses: its own, or that of an ancestor which it was made to
+	 * share (CLONE_FILES); there, how many threads of the tree do. NULL for a zombie. */
+	struct ovm_rec_process __host *files_owner;
+	__u64 nr_files_users;
 
 	/* signal_struct */
 	struct ovm_rec_sigaction sigactions[OVM_REC_NR_SIGNALS];
 	struct ovm_rec_signal __host *shared_pending;
 	__u32 signal_flags; /* SIGNAL_* */
 	__s32 group_exit_code;
-	__s32 exit_code;
-	__u32 stopped; /* 1: group-stopped */
+	__s32 exit_code; /* of a zombie: what wait(2) will tell */
+	__u32 stopped;	 /* 1: group-stopped */
 	struct ovm_rec_itimer real, virt, prof;
 	/* CPU time consumed by the whole group, ns: user and user+system. */
 	__u64 utime, stime, sum_exec_runtime;
@@ -656,18 +666,27 @@ struct ovm_rec_process {
 	__u8 has_tty;
 
 	struct ovm_rec_fs fs;
+	/* The same list as that of @files_owner. */
 	struct ovm_rec_fd __host *fds;
 	__u32 nr_fds;
-	/* Every distinct struct file met: fds, mappings, exe; cwd and root apart. */
-	struct ovm_rec_file __host *files;
 	struct ovm_rec_mm mm;
-	struct ovm_rec_shmem __host *shmem;
 
 	/* Resources of whole-process scope that this tool does not save: non-zero if present. */
 	__u8 has_sysv_undo;
 	__u8 has_io_uring;
 	/* cgroup v2 path, for ps. */
 	struct ovm_rec_bytes cgroup;
+};
+
+/* A process with all its descendants. */
+struct ovm_rec_tree {
+	/* Parents first, generation by generation. */
+	struct ovm_rec_process __host *processes;
+	__u32 nr_processes, nr_threads;
+	/* Every distinct struct file met: fds, mappings, executables; directories apart. */
+	struct ovm_rec_file __host *files;
+	/* The objects of shared memory behind them. */
+	struct ovm_rec_shmem __host *shmem;
 };
 
 /* ---- consistency --------------------------------------------------------------------------- */
@@ -684,8 +703,9 @@ struct ovm_rec_lock {
 
 /* What has to be known before anything else is believed. */
 struct ovm_rec_quiescence {
-	__s32 pid; /* in: the thread group looked for, in the initial namespace */
+	__s32 pid; /* in: root of the tree of processes, in the initial namespace */
 	__u8 found;
+	/* Of all processes but zombies. */
 	struct ovm_rec_thread __host *threads;
 	__u32 nr_threads;
 	struct ovm_rec_lock __host *locks;
@@ -777,9 +797,9 @@ struct ovm_extract_quiescence_args {
 	struct ovm_rec_quiescence __host *q; /* in: pid; out: the rest */
 };
 
-struct ovm_extract_process_args {
-	__s32 pid;				/* in: in the initial pid namespace */
-	struct ovm_rec_process __host *process; /* out */
+struct ovm_extract_tree_args {
+	__s32 pid;			  /* in: the root, in the initial pid namespace */
+	struct ovm_rec_tree __host *tree; /* out */
 };
 
 struct ovm_extract_freezer_args {
@@ -790,7 +810,7 @@ struct ovm_extract_freezer_args {
 void ovm_extract_freezer(struct ovm_extract_freezer_args *args);
 void ovm_extract_ps(struct ovm_extract_ps_args *args);
 void ovm_extract_quiescence(struct ovm_extract_quiescence_args *args);
-void ovm_extract_process(struct ovm_extract_process_args *args);
+void ovm_extract_tree(struct ovm_extract_tree_args *args);
 #endif
 
 #endif /* OVM_VMI_EXTRACT_RECORD_H */

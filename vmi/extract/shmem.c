@@ -243,21 +243,31 @@ static bool holds_shared_memory(const struct ovm_rec_file __host *file, const st
 	}
 }
 
-LLV_SHARED void ovm_shmem_objects(struct ovm_rec_process __host *rec)
+LLV_SHARED struct ovm_shmem_node __host *ovm_shmem_find(struct ovm_files __host *files, __u64 inode)
 {
-	struct ovm_rec_shmem __host *__host *link = &rec->shmem;
+	struct ovm_shmem_node __host *node = files->shmem[OVM_FILE_BUCKET(inode)];
 
-	for (struct ovm_rec_file __host *file = rec->files; file; file = file->next) {
+	while (node && node->shmem->inode != inode)
+		node = node->next;
+	return node;
+}
+
+LLV_SHARED void ovm_shmem_objects(struct ovm_files __host *files)
+{
+	struct ovm_rec_shmem __host *__host *link = &files->tree->shmem;
+
+	for (struct ovm_rec_file __host *file = files->tree->files; file; file = file->next) {
 		const struct inode *inode = (const struct inode *)file->inode;
-		struct ovm_rec_shmem __host *known = rec->shmem;
+		unsigned int bucket = OVM_FILE_BUCKET(file->inode);
 
-		if (!holds_shared_memory(file, inode) || !ovm_inode_is_internal_memory(inode))
+		if (!holds_shared_memory(file, inode) || !ovm_inode_is_internal_memory(inode) ||
+		    ovm_shmem_find(files, file->inode))
 			continue;
-		while (known && known->inode != file->inode)
-			known = known->next;
-		if (known)
-			continue;
-		*link = ovm_page_cache(inode);
-		link = &(*link)->next;
+		struct ovm_shmem_node __host *node = llv_new(struct ovm_shmem_node);
+
+		node->shmem = *link = ovm_page_cache(inode);
+		link = &node->shmem->next;
+		node->next = files->shmem[bucket];
+		files->shmem[bucket] = node;
 	}
 }

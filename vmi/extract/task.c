@@ -60,6 +60,7 @@ enum {
 	/* Words at the top of a stack that are looked at for return addresses. */
 	WCHAN_WORDS = 256,
 	MAX_THREADS = 1 << 20,
+	MAX_GENERATIONS = 1024,
 	/* Bytes of a function that are looked at. */
 	MAX_TEXT = 256,
 };
@@ -150,6 +151,22 @@ LLV_SHARED struct task_struct *ovm_find_leader(pid_t tgid)
 		if (p->tgid == tgid)
 			return p->group_leader;
 	return NULL;
+}
+
+LLV_SHARED bool ovm_in_tree(const struct task_struct *p, pid_t root)
+{
+	for (unsigned int i = 0; i < MAX_GENERATIONS && p->tgid; i++) {
+		if (p->tgid == root)
+			return true;
+		p = p->real_parent;
+	}
+	return false;
+}
+
+/* A leader that has ended stays the first of its group until the last one has. */
+LLV_SHARED bool ovm_is_zombie(const struct task_struct *leader)
+{
+	return leader->exit_state && leader->thread_node.next == leader->thread_node.prev;
 }
 
 /*
@@ -332,6 +349,7 @@ LLV_SHARED void ovm_thread_state(struct task_struct *p, struct ovm_rec_thread __
 {
 	t->task = OVM_IDENTITY(p);
 	t->tid = p->pid;
+	t->tgid = p->tgid;
 	t->vtid = ovm_pid_vnr(p->thread_pid);
 	llv_strcpy(t->comm, p->comm);
 	t->state = ovm_task_state(p);
@@ -471,6 +489,23 @@ LLV_SHARED void ovm_thread_rest(struct task_struct *p, struct ovm_rec_thread __h
 	scheduling(p, t);
 	ovm_creds(p, &t->creds);
 	restrictions(p, t);
+}
+
+/* It has no stack any more. */
+LLV_SHARED struct ovm_rec_thread __host *ovm_zombie_thread(struct task_struct *leader)
+{
+	struct ovm_rec_thread __host *t = llv_new(struct ovm_rec_thread);
+
+	t->task = OVM_IDENTITY(leader);
+	t->tid = leader->pid;
+	t->tgid = leader->tgid;
+	t->vtid = ovm_pid_vnr(leader->thread_pid);
+	llv_strcpy(t->comm, leader->comm);
+	t->state = ovm_task_state(leader);
+	t->exit_state = leader->exit_state;
+	t->flags = leader->flags;
+	t->ptrace = leader->ptrace;
+	return t;
 }
 
 LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader, bool all)
