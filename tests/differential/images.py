@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""CRIU images of one process as a flat {path: value}, with arbitrary ids made canonical.
+"""CRIU images of a tree of processes as a flat {path: value}, with arbitrary ids made canonical.
 
 What may differ between two right dumps of the same state is taken out here only where it is a name
 without a meaning: ids of files, of shared memory, of kernel objects, numbers of page files; and where
@@ -53,9 +53,10 @@ class Numbering:
 
 
 def registers(directory):
-    """By the number of the thread."""
-    return {path.name: load(path)[0]["thread_info"]["gpregs"]
-            for path in pathlib.Path(directory).glob("core-*.img")}
+    """By the number of the thread; zombies have none."""
+    cores = {path.name: load(path)[0] for path in pathlib.Path(directory).glob("core-*.img")}
+    return {name: core["thread_info"]["gpregs"] for name, core in cores.items()
+            if "thread_info" in core}
 
 
 def waits_made_again(theirs, ours):
@@ -73,7 +74,7 @@ def waits_made_again(theirs, ours):
     return result
 
 
-class Process:
+class Tree:
     """@root is a directory with the guest's files, as far as they are known here; @waits are those
     that only one of the dumps has made again."""
 
@@ -97,26 +98,51 @@ class Process:
         return dict(self.raw[name][0])
 
     def _build(self):
-        roots = self._one("pstree.img")
-        pid = roots["pid"]
-        self.view["pstree"] = roots
+        # The root first: its paths have no prefix. Pids are the same in both dumps.
+        tree = sorted(self.raw["pstree.img"], key=lambda e: (e["ppid"] != 0, e["pid"]))
         inventory = self._one("inventory.img")
-        ids = self._one(f"ids-{pid}.img")
-        self._ids(inventory, ids)
-        self._descriptors(ids["files_id"])
-        self._memory(pid)
-        self._directories(pid)
+        self.root_ids = inventory.pop("root_ids")
+        self.net_ns = self.root_ids.get("net_ns_id")
+        self.view["inventory"] = inventory
+        self.known = {"pstree.img", "inventory.img", "files.img", "memfd.img", "pipes-data.img",
+                      "fifo-data.img", "sk-queues.img", "remap-fpath.img"}
+        self.directories, self.areas, self.tables = set(), {}, {}
+        for entry in tree:
+            prefix = f"{entry['pid']}." if entry["ppid"] else ""
+            self._process(prefix, entry)
         self._files()
         self._queues()
         self._ghosts()
-        for tid in roots["threads"]:
-            self.view[f"core-{'leader' if tid == pid else tid}"] = self._core(tid)
-        self._pages(f"pagemap-{pid}.img", "pages", self._kind)
-        known = {"pstree.img", "inventory.img", f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img",
-                 f"mm-{pid}.img", f"fs-{pid}.img", "files.img", f"pagemap-{pid}.img", "memfd.img",
-                 "pipes-data.img", "fifo-data.img", "sk-queues.img", "remap-fpath.img"}
+        for pid in self.areas:
+            self._memory_pages(pid)
+        self._rest()
+
+    def _process(self, prefix, entry):
+        pid = entry["pid"]
+        # Of a zombie there is no more, and criu doesn't set the number of its thread.
+        zombie = f"mm-{pid}.img" not in self.raw
+        threads = [pid] if zombie else entry["threads"]
+        self.view[prefix + "pstree"] = {**entry, "threads": sorted(threads)}
+        for tid in threads:
+            name = "leader" if tid == pid else tid
+            self.view[f"{prefix}core-{name}"] = self._core(tid)
+        if zombie:
+            return
+        ids = self._one(f"ids-{pid}.img")
+        self.view[prefix + "ids"] = self._ids(ids, pid)
+        self._descriptors(prefix, ids["files_id"])
+        self._memory(prefix, pid)
+        self._directories(prefix, pid)
+        self.known |= {f"ids-{pid}.img", f"fdinfo-{ids['files_id']}.img", f"mm-{pid}.img",
+                       f"fs-{pid}.img", f"pagemap-{pid}.img"}
+
+    def _memory_pages(self, pid):
+        prefix, self.vmas = self.areas[pid]
+        self._pages(f"pagemap-{pid}.img", prefix + "pages", self._kind)
+
+    def _rest(self):
         for name in self.raw:
-            if name in known or name.startswith(("core-", "ghost-file-")):
+            if name in self.known or name.startswith(("core-", "ghost-file-")):
                 continue
             if name.startswith("timens-"):
                 self._clocks(name)
@@ -150,32 +176,36 @@ class Process:
         self.view["timens"] = {clock: time["tv_sec"] * 10**9 + time["tv_nsec"]
                                for clock, time in self._one(name).items()}
 
-    def _ids(self, inventory, ids):
-        """Ids have a meaning only as being the same as the root's, or not."""
-        root = inventory.pop("root_ids")
-        self.net_ns = root.get("net_ns_id")
-        self.view["inventory"] = inventory
-        self.view["ids"] = {name: "as root" if value == root.get(name) else "own"
-                            for name, value in ids.items()}
+    def _ids(self, ids, pid):
+        """Ids have a meaning only as being the same as those of the maker, or of another process."""
+        result = {}
+        for name, value in ids.items():
+            first = self.tables.setdefault((name, value), pid)
+            if value == self.root_ids.get(name):
+                result[name] = "as root"
+            else:
+                result[name] = "own" if first == pid else f"as {first}"
+        return result
 
-    def _descriptors(self, files_id):
+    def _descriptors(self, prefix, files_id):
         entries = self.raw.get(f"fdinfo-{files_id}.img", [])
-        self.view["fdinfo"] = {}
+        self.view[prefix + "fdinfo"] = {}
         for entry in sorted(entries, key=lambda e: e["fd"]):
-            self.view["fdinfo"][entry["fd"]] = {**entry, "id": self.files(entry["id"])}
+            self.view[prefix + "fdinfo"][entry["fd"]] = {**entry, "id": self.files(entry["id"])}
 
-    def _memory(self, pid):
+    def _memory(self, prefix, pid):
         mm = self._one(f"mm-{pid}.img")
         mm["exe_file_id"] = self.files(mm["exe_file_id"])
         self.vmas = mm.pop("vmas")
+        self.areas[pid] = (prefix, self.vmas)
         for vma in self.vmas:
             vma = dict(vma)
             if vma["status"] & (FILE_PRIVATE | FILE_SHARED):
                 vma["shmid"] = self.files(vma["shmid"])
             elif vma["status"] & ANON_SHARED:
                 vma["shmid"] = self.shmem(vma["shmid"])
-            self.view[f"vma-{self._kind(vma['start'])}-{vma['start']:#x}"] = vma
-        self.view["mm"] = mm
+            self.view[f"{prefix}vma-{self._kind(vma['start'])}-{vma['start']:#x}"] = vma
+        self.view[prefix + "mm"] = mm
 
     def _pipe(self, end, data):
         """Put a canonical number into an end of a pipe; what is in the pipe."""
@@ -257,17 +287,17 @@ class Process:
         for number in by_id.keys() - self.directories:
             self.view[f"file-unused-{number}"] = by_id[number]
 
-    def _directories(self, pid):
+    def _directories(self, prefix, pid):
         """By what they are: one file may stand for both."""
         fs = self._one(f"fs-{pid}.img")
         by_id = {e["id"]: e for e in self.raw["files.img"]}
-        self.directories = {fs["cwd_id"], fs["root_id"]}
+        self.directories |= {fs["cwd_id"], fs["root_id"]}
         for name in "cwd", "root":
             entry = by_id.get(fs.pop(f"{name}_id"))
             if not entry:
                 raise ImageError(f"{self.directory}: the {name} directory is not described")
             fs[name] = {k: v for k, v in entry["reg"].items() if k != "id"}
-        self.view["fs"] = fs
+        self.view[prefix + "fs"] = fs
 
     def _as_in_file(self, address, data):
         """Whether a page of a private mapping is what its file holds there."""
@@ -333,4 +363,4 @@ def flatten(value, path="", into=None):
 
 
 def flat(directory, root=None, waits=None):
-    return flatten(Process(directory, root, waits).view)
+    return flatten(Tree(directory, root, waits).view)

@@ -11,7 +11,9 @@ struct ids {
 	pid_t pid, group, session;
 };
 
-static int reports[2];
+static int turns[2], reports[2];
+
+enum { NR = 8 };
 
 /* Tells its ids before and after; the pipe keeps the order of one process' own. */
 static void tell_twice(void)
@@ -21,7 +23,7 @@ static void tell_twice(void)
 
 		CHECK_CALL(write(reports[1], &ids, sizeof(ids)) == sizeof(ids));
 		if (!i)
-			workload_wait();
+			CHECK_CALL(read(turns[0], &(char){0}, 1) == 1);
 	}
 	_exit(0);
 }
@@ -100,8 +102,6 @@ static struct ids next_report(void)
 	return ids;
 }
 
-enum { NR = 8 };
-
 int main(int argc, char **argv)
 {
 	struct ids before[NR];
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	int status;
 
 	workload_start(argc, argv, NULL);
-	CHECK_CALL(!pipe(reports) && !prctl(PR_SET_CHILD_SUBREAPER, 1));
+	CHECK_CALL(!pipe(turns) && !pipe(reports) && !prctl(PR_SET_CHILD_SUBREAPER, 1));
 	spawn(in_own_session);
 	spawn(in_own_group);
 	gone[0] = spawn(in_group_of_the_dead);
@@ -122,6 +122,7 @@ int main(int argc, char **argv)
 	usleep(100000);
 	workload_ready();
 	workload_wait();
+	CHECK_CALL(write(turns[1], "12345678", NR) == NR);
 	for (int i = 0; i < NR; i++) {
 		const struct ids after = next_report();
 		int j = 0;

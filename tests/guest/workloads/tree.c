@@ -21,7 +21,7 @@ struct self {
 
 static struct self self;
 static unsigned char *memory;
-static int results[2];
+static int turns[2], results[2];
 
 static void become(int number, pid_t parent)
 {
@@ -40,7 +40,15 @@ static void check_self(void)
 	workload_check_fill(memory + SIZE / 2, SIZE / 2, 1000, "inherited memory");
 }
 
-/* A process that ends with its number when go is there. */
+/* Quiescent until the root, who sees go, lets them. */
+static void wait_for_turn(void)
+{
+	char c;
+
+	CHECK_CALL(read(turns[0], &c, 1) == 1);
+}
+
+/* A process that ends with its number. */
 static void tell(void)
 {
 	check_self();
@@ -73,7 +81,7 @@ static void reap(const pid_t *pids, int nr, int first)
 
 static void grandchild(void)
 {
-	workload_wait();
+	wait_for_turn();
 	tell();
 }
 
@@ -83,7 +91,7 @@ static void child(void)
 
 	for (int i = 0; i < NR_GRANDCHILDREN; i++)
 		pids[i] = spawn(self.number * 10 + i, grandchild);
-	workload_wait();
+	wait_for_turn();
 	reap(pids, NR_GRANDCHILDREN, self.number * 10);
 	tell();
 }
@@ -96,7 +104,7 @@ int main(int argc, char **argv)
 
 	workload_start(argc, argv, NULL);
 	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK_CALL(memory != MAP_FAILED && !pipe(results));
+	CHECK_CALL(memory != MAP_FAILED && !pipe(turns) && !pipe(results));
 	workload_fill(memory + SIZE / 2, SIZE / 2, 1000);
 	for (int i = 0; i < NR_CHILDREN; i++)
 		pids[i] = spawn(1 + i, child);
@@ -104,6 +112,7 @@ int main(int argc, char **argv)
 	usleep(300000);
 	workload_ready();
 	workload_wait();
+	CHECK_CALL(write(turns[1], "123456789", nr) == nr);
 	reap(pids, NR_CHILDREN, 1);
 	for (int i = 0; i < nr; i++) {
 		CHECK_CALL(read(results[0], &number, sizeof(number)) == sizeof(number));
