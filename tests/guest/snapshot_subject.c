@@ -238,6 +238,34 @@ static void make_sockets(void)
 	connect(client, (struct sockaddr *)&address, sizeof(address));
 }
 
+static void rest(void)
+{
+	for (;;)
+		pause();
+}
+
+/* A child with a child and a thread, one that is stopped, one that has ended. */
+static void make_family(void)
+{
+	pthread_t thread;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (!fork())
+			rest();
+		setsid();
+		pthread_create(&thread, NULL, sleep_long, NULL);
+		rest();
+	}
+	pid = fork();
+	if (!pid) {
+		raise(SIGSTOP);
+		rest();
+	}
+	if (!fork())
+		_exit(7);
+}
+
 int main(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -245,6 +273,7 @@ int main(void)
 	pthread_t thread;
 
 	make_memory();
+	make_family();
 	make_signals();
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)

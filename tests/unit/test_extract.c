@@ -324,6 +324,23 @@ static void check_subject_files(const struct ovm_rec_tree *tree)
 }
 
 /* What tests/guest/snapshot_subject.c makes. */
+static void check_family(const struct ovm_rec_tree *tree)
+{
+	const struct ovm_rec_process *p = tree->processes->next;
+	unsigned int zombies = 0, stopped = 0, leaders = 0;
+
+	for (; p; p = p->next) {
+		zombies += p->zombie && p->exit_code == 7 << 8 && p->nr_threads == 1;
+		stopped += p->stopped && p->threads->state & 4;
+		leaders += p->sid == p->pid && p->nr_threads == 2;
+		ASSERT_TRUE(p->zombie || (p->mm.vmas && p->mm.identity && p->files_owner == p));
+	}
+	ASSERT_EQ_U64(tree->nr_processes, 5);
+	ASSERT_EQ_U64(zombies, 1);
+	ASSERT_EQ_U64(stopped, 1);
+	ASSERT_EQ_U64(leaders, 1);
+}
+
 static void check_subject(const struct ovm_rec_tree *tree)
 {
 	unsigned int pipes = 0, eventfds = 0, timerfds = 0, signalfds = 0;
@@ -354,6 +371,7 @@ static void check_subject(const struct ovm_rec_tree *tree)
 	ASSERT_EQ_U64(eventfds, 1);
 	ASSERT_EQ_U64(timerfds, 2);
 	ASSERT_EQ_U64(signalfds, 1);
+	check_family(tree);
 	check_epolls(tree);
 	check_sockets(tree);
 	check_subject_files(tree);
