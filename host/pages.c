@@ -200,47 +200,141 @@ static const struct ovm_rec_vma *find_vdso(const struct ovm_rec_mm *mm)
 }
 
 /*
- * Add a run for each page of the vDSO, from where the kernel keeps it: the process' page tables
- * have only the pages that it has touched. Keeps the order by address.
+ * Runs for each page of the vDSO, from where the kernel keeps it: the process' page tables have
+ * only the pages that it has touched.
  */
-static struct ovm_error *add_vdso(struct ovm_kernel *kernel, const struct ovm_rec_mm *mm,
-				  const struct ovm_walk_result *walked, struct ovm_run **ret,
-				  size_t *ret_nr)
+static struct ovm_error *vdso_runs(struct ovm_kernel *kernel, const struct ovm_rec_mm *mm,
+				   struct ovm_run **ret, size_t *ret_nr)
 {
 	const struct ovm_rec_vma *vdso = find_vdso(mm);
-	size_t nr_vdso = 0, before = 0;
+	size_t nr = 0;
 
 	if (vdso && mm->vdso_size && mm->vdso_size <= 1 << 20)
-		nr_vdso = (vdso->end - vdso->start) >> PAGE_SHIFT;
-	if (nr_vdso > mm->vdso_size >> PAGE_SHIFT)
-		nr_vdso = mm->vdso_size >> PAGE_SHIFT;
-
-	struct ovm_run *runs = calloc(walked->nr_runs + nr_vdso + 1, sizeof(*runs));
+		nr = (vdso->end - vdso->start) >> PAGE_SHIFT;
+	if (nr > mm->vdso_size >> PAGE_SHIFT)
+		nr = mm->vdso_size >> PAGE_SHIFT;
+	struct ovm_run *runs = calloc(nr + 1, sizeof(*runs));
 
 	if (!runs)
 		return ovm_error_no_memory();
-	while (vdso && before < walked->nr_runs && walked->runs[before].va < vdso->start)
-		before++;
-	if (before)
-		memcpy(runs, walked->runs, before * sizeof(*runs));
-	for (size_t i = 0; i < nr_vdso; i++) {
-		struct ovm_run *run = &runs[before + i];
-		struct ovm_error *err =
-			ovm_kernel_translate(kernel, mm->vdso_data + (i << PAGE_SHIFT), &run->gpa);
+	for (size_t i = 0; i < nr; i++) {
+		struct ovm_error *err = ovm_kernel_translate(
+			kernel, mm->vdso_data + (i << PAGE_SHIFT), &runs[i].gpa);
 
 		if (err) {
 			free(runs);
 			return ovm_error_prepend(err, "can't find the vDSO");
 		}
-		run->va = vdso->start + (i << PAGE_SHIFT);
-		run->nr_pages = 1;
-		run->kind = OVM_PAGE_FILE;
+		runs[i].va = vdso->start + (i << PAGE_SHIFT);
+		runs[i].nr_pages = 1;
+		runs[i].kind = OVM_PAGE_FILE;
 	}
-	if (walked->nr_runs > before)
-		memcpy(runs + before + nr_vdso, walked->runs + before,
-		       (walked->nr_runs - before) * sizeof(*runs));
 	*ret = runs;
-	*ret_nr = walked->nr_runs + nr_vdso;
+	*ret_nr = nr;
+	return NULL;
+}
+
+/* Runs of a shared memory object, addressed by their offset in it, cut off at its size. */
+static struct ovm_error *shmem_runs(const struct ovm_rec_shmem *shmem, struct ovm_run **ret,
+				    size_t *ret_nr)
+{
+	uint64_t end = (shmem->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	size_t max = 0, nr = 0;
+
+	for (const struct ovm_rec_runs *node = shmem->runs; node; node = node->next)
+		max += node->nr;
+	struct ovm_run *runs = calloc(max + 1, sizeof(*runs));
+
+	if (!runs)
+		return ovm_error_no_memory();
+	for (const struct ovm_rec_runs *node = shmem->runs; node; node = node->next) {
+		for (uint32_t i = 0; i < node->nr; i++) {
+			const struct ovm_rec_run *run = &node->run[i];
+
+			if (run->index >= end)
+				continue;
+			runs[nr++] = (struct ovm_run){
+				.va = run->index << PAGE_SHIFT,
+				.gpa = run->pfn << PAGE_SHIFT,
+				.nr_pages = run->nr < end - run->index ? run->nr : end - run->index,
+				.kind = OVM_PAGE_FILE,
+			};
+		}
+	}
+	*ret = runs;
+	*ret_nr = nr;
+	return NULL;
+}
+
+/* Put @nr runs of one area between those that are there, and keep the order by address. */
+static struct ovm_error *insert_runs(struct ovm_pages_file *file, const struct ovm_run *runs,
+				     size_t nr)
+{
+	size_t before = 0;
+
+	if (!nr)
+		return NULL;
+	struct ovm_run *all = calloc(file->nr_runs + nr, sizeof(*all));
+
+	if (!all)
+		return ovm_error_no_memory();
+	while (before < file->nr_runs && file->runs[before].va < runs[0].va)
+		before++;
+	if (before)
+		memcpy(all, file->runs, before * sizeof(*all));
+	memcpy(all + before, runs, nr * sizeof(*all));
+	if (file->nr_runs > before)
+		memcpy(all + before + nr, file->runs + before,
+		       (file->nr_runs - before) * sizeof(*all));
+	free(file->runs);
+	file->runs = all;
+	file->nr_runs += nr;
+	return NULL;
+}
+
+static struct ovm_error *add_vdso(struct ovm_kernel *kernel, const struct ovm_rec_mm *mm,
+				  struct ovm_pages_file *file)
+{
+	_cleanup_free_ struct ovm_run *runs = NULL;
+	size_t nr = 0;
+	struct ovm_error *err = vdso_runs(kernel, mm, &runs, &nr);
+
+	return err ? err : insert_runs(file, runs, nr);
+}
+
+/* Rings of asynchronous I/O are shared with the kernel, but saved as if they were private. */
+static struct ovm_error *add_aio_rings(const struct ovm_rec_mm *mm, struct ovm_pages_file *file)
+{
+	struct ovm_error *err = NULL;
+
+	for (const struct ovm_rec_vma *vma = mm->vmas; vma && !err; vma = vma->next) {
+		_cleanup_free_ struct ovm_run *runs = NULL;
+		size_t nr = 0;
+
+		if (!vma->aio_ring)
+			continue;
+		err = shmem_runs(vma->aio_ring->pages, &runs, &nr);
+		for (size_t i = 0; i < nr && !err; i++) {
+			if (runs[i].va + (runs[i].nr_pages << PAGE_SHIFT) > vma->end - vma->start)
+				return ovm_error_address(OVM_ERROR_CORRUPT, vma->start,
+							 "an AIO ring is longer than its area");
+			runs[i].va += vma->start;
+		}
+		if (!err)
+			err = insert_runs(file, runs, nr);
+	}
+	return err;
+}
+
+static struct ovm_error *copy_runs(const struct ovm_walk_result *walked,
+				   struct ovm_pages_file *file)
+{
+	file->runs = calloc(walked->nr_runs + 1, sizeof(*file->runs));
+	if (!file->runs)
+		return ovm_error_no_memory();
+	if (walked->nr_runs)
+		memcpy(file->runs, walked->runs, walked->nr_runs * sizeof(*file->runs));
+	file->nr_runs = walked->nr_runs;
 	return NULL;
 }
 
@@ -291,7 +385,11 @@ static struct ovm_error *look_private(const struct look *look,
 
 	file->process = process;
 	if (!err)
-		err = add_vdso(look->kernel, &process->mm, walked, &file->runs, &file->nr_runs);
+		err = copy_runs(walked, file);
+	if (!err)
+		err = add_vdso(look->kernel, &process->mm, file);
+	if (!err)
+		err = add_aio_rings(&process->mm, file);
 	if (!err) {
 		uint64_t nr = count_pages(file);
 
@@ -303,38 +401,6 @@ static struct ovm_error *look_private(const struct look *look,
 	}
 	ovm_walk_result_free(walked);
 	return err;
-}
-
-/* Runs of a shared memory object, addressed by their offset in it, cut off at its size. */
-static struct ovm_error *shmem_runs(const struct ovm_rec_shmem *shmem, struct ovm_run **ret,
-				    size_t *ret_nr)
-{
-	uint64_t end = (shmem->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-	size_t max = 0, nr = 0;
-
-	for (const struct ovm_rec_runs *node = shmem->runs; node; node = node->next)
-		max += node->nr;
-	struct ovm_run *runs = calloc(max + 1, sizeof(*runs));
-
-	if (!runs)
-		return ovm_error_no_memory();
-	for (const struct ovm_rec_runs *node = shmem->runs; node; node = node->next) {
-		for (uint32_t i = 0; i < node->nr; i++) {
-			const struct ovm_rec_run *run = &node->run[i];
-
-			if (run->index >= end)
-				continue;
-			runs[nr++] = (struct ovm_run){
-				.va = run->index << PAGE_SHIFT,
-				.gpa = run->pfn << PAGE_SHIFT,
-				.nr_pages = run->nr < end - run->index ? run->nr : end - run->index,
-				.kind = OVM_PAGE_FILE,
-			};
-		}
-	}
-	*ret = runs;
-	*ret_nr = nr;
-	return NULL;
 }
 
 static struct ovm_error *look_shmem(const struct look *look, const struct ovm_rec_shmem *shmem,

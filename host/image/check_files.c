@@ -46,6 +46,7 @@ static const char *const kinds[] = {
 	[OVM_REC_FILE_TIMERFD] = "timerfd",
 	[OVM_REC_FILE_EPOLL] = "epoll instance",
 	[OVM_REC_FILE_SIGNALFD] = "signalfd",
+	[OVM_REC_FILE_AIO_RING] = "ring of asynchronous I/O",
 };
 
 static const char *kind_name(const struct ovm_rec_file *file)

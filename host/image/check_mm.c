@@ -69,6 +69,8 @@ static const char *vma_problem(const struct ovm_rec_vma *vma)
 		return "has a protection key, which CRIU does not restore";
 	if (vma->pfnmap || vma->io || vma->mixedmap)
 		return "maps device memory, which can't be saved";
+	if (vma->aio_ring)
+		return ovm_image_aio_ring_problem(vma);
 	if (!vma->file)
 		return vma->may_share ? "is shared memory without an object" : NULL;
 	if (vma->pgoff >> (64 - PAGE_SHIFT))
@@ -199,6 +201,36 @@ void ovm_image_check_shared_memory(struct ovm_image_report *report)
 					 (unsigned long long)shmem->nr_swapped);
 }
 
+static const struct ovm_rec_vma *find_area(const struct ovm_rec_mm *mm, uint64_t start)
+{
+	const struct ovm_rec_vma *vma = mm->vmas;
+
+	while (vma && vma->start != start)
+		vma = vma->next;
+	return vma;
+}
+
+static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *mm)
+{
+	for (const struct ovm_rec_aio *aio = mm->aio; aio; aio = aio->next) {
+		const struct ovm_rec_vma *vma = find_area(mm, aio->start);
+
+		if (!vma || !vma->aio_ring || vma->end - vma->start != aio->size)
+			ovm_image_reason(report,
+					 "asynchronous I/O (io_setup): the ring at 0x%llx is no "
+					 "longer mapped there",
+					 (unsigned long long)aio->start);
+		if (aio->nr_in_flight)
+			ovm_image_reason(report,
+					 "asynchronous I/O (io_submit): %llu requests are not "
+					 "completed%s",
+					 (unsigned long long)aio->nr_in_flight,
+					 aio->nr_waiting ? ", and wait for events (IOCB_CMD_POLL): "
+							   "CRIU can't save them"
+							 : ": try again");
+	}
+}
+
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
 	const struct ovm_rec_mm *mm = &p->rec->mm;
@@ -218,5 +250,6 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
 		ovm_image_reason(report, "its memory areas are %s",
 				 sorted ? "not known" : "out of order");
 	check_private_huge(report, p->rec);
+	check_aio(report, mm);
 	warn_losses(report, &losses);
 }

@@ -47,9 +47,6 @@ static void check_resources(struct ovm_image_report *report, const struct ovm_re
 		ovm_image_reason(report, "has System V semaphores to undo on exit (SEM_UNDO)");
 	if (rec->has_io_uring)
 		ovm_image_reason(report, "uses io_uring, which CRIU can't restore");
-	if (rec->mm.has_aio)
-		ovm_image_reason(report, "has asynchronous I/O contexts (io_setup), which this "
-					 "version does not save");
 	if (rec->mm.has_uprobes)
 		ovm_image_reason(report, "has uprobes in its code: remove the probes");
 }

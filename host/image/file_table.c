@@ -83,8 +83,7 @@ static void add(struct ovm_image_file_table *table, const struct ovm_rec_file *f
 static void add_process(struct ovm_image_file_table *table, const struct ovm_rec_process *process)
 {
 	for (const struct ovm_rec_vma *vma = process->mm.vmas; vma; vma = vma->next)
-		add(table, ovm_image_vma_is_private_huge(vma) ? NULL : vma->file,
-		    OVM_IMAGE_FILE_PATH);
+		add(table, ovm_image_vma_file(vma), OVM_IMAGE_FILE_PATH);
 	for (const struct ovm_rec_fd *fd = ovm_image_owns_files(process) ? process->fds : NULL; fd;
 	     fd = fd->next)
 		add(table, fd->file, OVM_IMAGE_FILE_DESCRIPTOR);

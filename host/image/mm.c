@@ -94,7 +94,7 @@ static void fill_vma(const struct ovm_image_job *job, const struct ovm_rec_vma *
 	entry->fd = -1;
 	entry->madv = ovm_image_vma_advice(vma);
 	entry->has_madv = entry->madv != 0;
-	if (!vma->file || ovm_image_vma_is_private_huge(vma))
+	if (!ovm_image_vma_file(vma))
 		return;
 	entry->pgoff = vma->pgoff << PAGE_SHIFT;
 	entry->shmid = ovm_image_file_id(job->files, vma->file, OVM_IMAGE_FILE_PATH);
@@ -120,6 +120,31 @@ static bool fill_vmas(const struct ovm_image_job *job, struct ovm_image_pool *po
 		fill_vma(job, vma, &vmas[entry->n_vmas]);
 		entry->vmas[entry->n_vmas] = &vmas[entry->n_vmas];
 		entry->n_vmas++;
+	}
+	return true;
+}
+
+static bool fill_aio(const struct ovm_rec_mm *mm, struct ovm_image_pool *pool, MmEntry *entry)
+{
+	size_t nr = 0;
+
+	for (const struct ovm_rec_vma *vma = mm->vmas; vma; vma = vma->next)
+		nr += vma->aio_ring != NULL;
+	AioRingEntry *rings = ovm_image_alloc(pool, nr, sizeof(*rings));
+
+	entry->aios = ovm_image_alloc(pool, nr, sizeof(*entry->aios));
+	if (!rings || !entry->aios)
+		return false;
+	for (const struct ovm_rec_vma *vma = mm->vmas; vma; vma = vma->next) {
+		if (!vma->aio_ring)
+			continue;
+		AioRingEntry *ring = &rings[entry->n_aios];
+
+		aio_ring_entry__init(ring);
+		ring->id = vma->start;
+		ring->nr_req = ovm_image_aio_requests(vma);
+		ring->ring_len = (uint32_t)(vma->end - vma->start);
+		entry->aios[entry->n_aios++] = ring;
 	}
 	return true;
 }
@@ -150,7 +175,7 @@ struct ovm_error *ovm_image_write_mm(const struct ovm_image_job *job)
 	entry.exe_file_id = ovm_image_file_id(job->files, mm->exe, OVM_IMAGE_FILE_PATH);
 	entry.mm_saved_auxv = auxv;
 	entry.n_mm_saved_auxv = ovm_image_auxv(mm, auxv);
-	if (!fill_vmas(job, &pool, &entry))
+	if (!fill_vmas(job, &pool, &entry) || !fill_aio(mm, &pool, &entry))
 		return ovm_error_no_memory();
 	entry.has_dumpable = entry.has_thp_disabled = true;
 	entry.dumpable = (int32_t)mm->dumpable;

@@ -28,6 +28,15 @@ bool ovm_image_vma_may_be_lazy(const struct ovm_rec_vma *vma);
 /** Private huge pages from hugetlbfs' internal mount, which are mapped anew without a file. */
 bool ovm_image_vma_is_private_huge(const struct ovm_rec_vma *vma);
 
+/** The file that is mapped when restoring; NULL for what is mapped without one. */
+const struct ovm_rec_file *ovm_image_vma_file(const struct ovm_rec_vma *vma);
+
+/** Why an area that is a ring of asynchronous I/O can't be represented, or NULL. */
+const char *ovm_image_aio_ring_problem(const struct ovm_rec_vma *vma);
+
+/** Requests that make a ring of the size of the one that is mapped. */
+uint32_t ovm_image_aio_requests(const struct ovm_rec_vma *vma);
+
 /**
  * Copy the auxiliary vector, AT_NULL included where there is room, and return the number of words.
  *

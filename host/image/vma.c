@@ -39,6 +39,7 @@ enum {
 	FILE_SHARED = 1 << 7,
 	ANON_PRIVATE = 1 << 9,
 	AREA_VVAR = 1 << 12,
+	AREA_AIO_RING = 1 << 13,
 	AREA_MEMFD = 1 << 14,
 };
 
@@ -46,6 +47,11 @@ bool ovm_image_vma_is_private_huge(const struct ovm_rec_vma *vma)
 {
 	return vma->hugetlb && !vma->may_share && vma->file &&
 	       vma->file->kind == OVM_REC_FILE_HUGETLB_ANON;
+}
+
+const struct ovm_rec_file *ovm_image_vma_file(const struct ovm_rec_vma *vma)
+{
+	return ovm_image_vma_is_private_huge(vma) || vma->aio_ring ? NULL : vma->file;
 }
 
 /* Whether restore maps it without a file. */
@@ -86,6 +92,8 @@ uint32_t ovm_image_vma_status(const struct ovm_rec_vma *vma, const struct ovm_re
 		return status | AREA_VDSO | ANON_PRIVATE;
 	if (vma->vvar)
 		return status | AREA_VVAR | ANON_PRIVATE;
+	if (vma->aio_ring)
+		return AREA_AIO_RING;
 	if (is_anonymous(vma))
 		return status | ANON_PRIVATE | (!vma->file && is_heap(vma, mm) ? AREA_HEAP : 0);
 	if (ovm_image_file_is_memory(vma->file))

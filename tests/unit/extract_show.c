@@ -386,7 +386,6 @@ static struct json_object *show_mm(const struct ovm_rec_mm *mm)
 	NUMBER(o, mm, rss_anon);
 	NUMBER(o, mm, rss_shmem);
 	NUMBER(o, mm, swap_entries);
-	NUMBER(o, mm, has_aio);
 	NUMBER(o, mm, has_uprobes);
 	if (mm->exe)
 		json_object_object_add(o, "exe", bytes(&mm->exe->path));

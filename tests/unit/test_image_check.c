@@ -505,11 +505,50 @@ OVM_TEST(image_check, refuses_what_the_process_is_in_the_middle_of)
 	m.threads[1].pending = &kill;
 	ASSERT_REFUSED("is being killed");
 	start();
-	m.process.mm.has_aio = 1;
-	ASSERT_REFUSED("io_setup");
-	start();
 	m.process.has_sysv_undo = 1;
 	ASSERT_REFUSED("SEM_UNDO");
+}
+
+static struct ovm_rec_aio_ring ring;
+static struct ovm_rec_shmem ring_pages;
+static struct ovm_rec_aio context;
+
+/* Shared memory of the model becomes a ring of four pages. */
+static void start_ring(void)
+{
+	struct ovm_rec_vma *vma = &m.vmas[MODEL_SHARED];
+
+	start();
+	ring_pages = (struct ovm_rec_shmem){.size = 0x4000, .nr_pages = 4};
+	ring = (struct ovm_rec_aio_ring){.pages = &ring_pages, .nr = 511, .head = 3, .tail = 510};
+	context = (struct ovm_rec_aio){.start = vma->start, .size = 0x4000};
+	vma->aio_ring = &ring;
+	m.process.mm.aio = &context;
+}
+
+OVM_TEST(image_check, takes_rings_of_completed_io_only)
+{
+	start_ring();
+	ASSERT_OK(ovm_image_check(&m.set));
+	context.nr_in_flight = 1;
+	ASSERT_REFUSED("1 requests are not completed: try again");
+	context.nr_waiting = 1;
+	ASSERT_REFUSED("IOCB_CMD_POLL");
+	start_ring();
+	ring.tail = 511;
+	ASSERT_REFUSED("the program has overwritten");
+	start_ring();
+	ring.nr = 510;
+	ASSERT_REFUSED("the program has overwritten");
+	start_ring();
+	ring_pages.nr_pages = 3;
+	ASSERT_REFUSED("only a part of a ring");
+	start_ring();
+	m.vmas[MODEL_SHARED].write = 0;
+	ASSERT_REFUSED("another protection");
+	start_ring();
+	context.start += 0x1000;
+	ASSERT_REFUSED("no longer mapped");
 }
 
 OVM_TEST(image_check, refuses_timers_on_clocks_of_others)

@@ -268,6 +268,19 @@ LLV_SHARED void ovm_shmem_objects(struct ovm_files __host *files);
 LLV_SHARED struct ovm_shmem_node __host *ovm_shmem_find(struct ovm_files __host *files,
 							__u64 inode);
 
+/* ---- aio.c --------------------------------------------------------------------------------- */
+
+/** Whether an inode is that of a ring of asynchronous I/O. */
+LLV_SHARED bool ovm_inode_is_aio_ring(const struct inode *inode);
+/** The contexts of an address space. */
+LLV_SHARED void ovm_aio_contexts(const struct mm_struct *mm, struct ovm_rec_mm __host *mm_rec);
+/** The ring that a mapped file is; NULL if it is none. */
+LLV_SHARED struct ovm_rec_aio_ring __host *ovm_aio_ring(const struct file *file);
+/** Whether a context is being changed. */
+LLV_SHARED bool ovm_aio_held(const struct mm_struct *mm);
+/** Whether a request is under way that will end by itself. */
+LLV_SHARED bool ovm_aio_in_flight(const struct mm_struct *mm);
+
 /* ---- sharing.c ----------------------------------------------------------------------------- */
 
 /** What of the memory of a tree others may write; all else of it has to be known. */

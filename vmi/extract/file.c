@@ -124,6 +124,8 @@ static enum ovm_rec_file_kind anonymous_kind(const struct file *file)
 
 static enum ovm_rec_file_kind kind_of(const struct file *file, const struct inode *inode)
 {
+	if (ovm_inode_is_aio_ring(inode))
+		return OVM_REC_FILE_AIO_RING;
 	switch (inode->i_sb->s_magic) {
 	case ANON_INODE_FS_MAGIC:
 	case ANON_PIDFS_MAGIC:

@@ -45,7 +45,6 @@ enum {
 	PKEY_SHIFT = 32,
 	PKEY_MASK = 15,
 	ANON_NAME_MAX = 80,
-	MAX_AIO_CONTEXTS = 1 << 20,
 };
 
 LLV_SHARED __u64 ovm_mm_flags(const struct mm_struct *mm)
@@ -115,22 +114,6 @@ static void counters(struct mm_struct *mm, struct ovm_rec_mm __host *rec)
 	rec->rss_shmem = ovm_mm_counter(mm, MM_SHMEMPAGES);
 }
 
-static bool has_aio(const struct mm_struct *mm)
-{
-	if (!llv_field_exists(struct mm_struct, ioctx_table) || !mm->ioctx_table)
-		return false;
-	const struct kioctx_table___ovm {
-		unsigned int nr;
-		void *table[1];
-	} *table = (const void *)mm->ioctx_table;
-	void *const *slots = table->table;
-
-	for (unsigned int i = 0; i < table->nr && i < MAX_AIO_CONTEXTS; i++)
-		if (llv_load_u64(&slots[i]))
-			return true;
-	return false;
-}
-
 static void flags(const struct mm_struct *mm, struct ovm_rec_mm __host *rec)
 {
 	rec->flags = ovm_mm_flags(mm);
@@ -139,7 +122,7 @@ static void flags(const struct mm_struct *mm, struct ovm_rec_mm __host *rec)
 		rec->membarrier_state = llv_load_u32(&mm->membarrier_state);
 	rec->thp_disabled = rec->flags >> MMF_THP_DISABLED_BIT & 1;
 	rec->has_uprobes = rec->flags >> MMF_UPROBES_BIT & 1;
-	rec->has_aio = has_aio(mm);
+	ovm_aio_contexts(mm, rec);
 }
 
 static void vdso(const struct mm_struct *mm, struct ovm_rec_mm __host *rec)
@@ -227,6 +210,7 @@ static void area_file(struct ovm_files __host *files, const struct vm_area_struc
 		rec->file->mapped_shared = 1;
 	if (rec->hugetlb)
 		rec->huge_shift = rec->file->huge_shift;
+	rec->aio_ring = ovm_aio_ring(vma->vm_file);
 }
 
 static void area(struct ovm_files __host *files, const struct vm_area_struct *vma,

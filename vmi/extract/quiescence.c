@@ -102,6 +102,10 @@ static void mm_locks(struct mm_struct *mm, struct locks __host *locks)
 	struct ovm_vma_iter it;
 
 	CHECK_SPIN(locks, "mm->page_table_lock", &mm->page_table_lock);
+	if (ovm_aio_held(mm))
+		REPORT(locks, "kioctx->ctx_lock", 0, 0, 0);
+	else if (ovm_aio_in_flight(mm))
+		REPORT(locks, "kioctx (I/O under way)", 0, 0, 0);
 	if (CHECK_RWSEM(locks, "mm->mmap_lock", &mm->mmap_lock))
 		return;
 	ovm_vma_iter_start(&it, mm);

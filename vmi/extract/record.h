@@ -350,6 +350,8 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_TIMERFD,
 	OVM_REC_FILE_EPOLL,
 	OVM_REC_FILE_SIGNALFD,
+	/* The ring of an AIO context, which only mappings lead to. */
+	OVM_REC_FILE_AIO_RING,
 };
 
 /* Another process that has a file open, any one of them; @pid is 0 if there is none. */
@@ -567,6 +569,8 @@ struct ovm_rec_vma {
 	struct ovm_rec_bytes anon_name;
 	/* Protection key. */
 	__u32 pkey;
+	/* Where completed asynchronous I/O is told; else NULL. */
+	struct ovm_rec_aio_ring __host *aio_ring;
 };
 
 /* Pages of a shared memory object: physically contiguous runs in index order. */
@@ -596,6 +600,22 @@ struct ovm_rec_shmem {
 	__u8 exclusive;
 };
 
+/* A ring of io_setup(2) as it is mapped: its pages, and what the head says, which is not the
+ * kernel's word, as the program may write there. */
+struct ovm_rec_aio_ring {
+	struct ovm_rec_shmem __host *pages;
+	__u32 nr, head, tail;
+};
+
+/* A context of io_setup(2). */
+struct ovm_rec_aio {
+	struct ovm_rec_aio __host *next;
+	__u64 start, size; /* where its ring is mapped, bytes */
+	/* Requests that are not completed; and those among them that wait for an event, maybe for
+	 * ever. */
+	__u64 nr_in_flight, nr_waiting;
+};
+
 struct ovm_rec_mm {
 	__u64 identity;
 	__u64 pgd; /* guest virtual address of the top table */
@@ -618,7 +638,7 @@ struct ovm_rec_mm {
 	__u64 vdso_data, vdso_size;
 	/* Resident and swapped pages by the kernel's own counters (approximate). */
 	__u64 rss_file, rss_anon, rss_shmem, swap_entries;
-	__u8 has_aio;
+	struct ovm_rec_aio __host *aio;
 	__u8 has_uprobes;
 	/* Registered for membarrier(2) commands: MEMBARRIER_STATE_* of linux/sched/mm.h. */
 	__u32 membarrier_state;

@@ -100,17 +100,21 @@ LLV_SHARED void ovm_sleeper(const struct task_struct *p, struct ovm_rec_thread _
 	}
 }
 
-/* Sum of a per-CPU array of counters, as percpu_counter_sum() has it. */
-LLV_SHARED __s64 ovm_percpu_counter_sum(const struct percpu_counter *counter)
+LLV_SHARED __s64 ovm_percpu_sum(__u64 address)
 {
 	unsigned int nr = ovm_nr_cpus();
-	__s64 sum = counter->count;
+	__s64 sum = 0;
 
 	for (unsigned int cpu = 0; cpu < nr; cpu++)
 		if (cpu_is_possible(cpu))
-			sum += (s32)llv_load_u32((unsigned long)counter->counters +
-						 __per_cpu_offset[cpu]);
+			sum += (s32)llv_load_u32(address + __per_cpu_offset[cpu]);
 	return sum;
+}
+
+/* As percpu_counter_sum() has it. */
+LLV_SHARED __s64 ovm_percpu_counter_sum(const struct percpu_counter *counter)
+{
+	return counter->count + ovm_percpu_sum((unsigned long)counter->counters);
 }
 
 static void real_itimer(struct signal_struct *signal, struct ovm_rec_itimer __host *rec)

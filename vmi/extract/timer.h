@@ -21,6 +21,8 @@ LLV_SHARED void ovm_cpu_time(struct signal_struct *signal, struct ovm_cpu_times 
 LLV_SHARED __s32 ovm_hrtimer_clock(const struct hrtimer_clock_base *base);
 /** Whether a timer is going to expire. */
 LLV_SHARED bool ovm_hrtimer_queued(const struct hrtimer *timer);
+/** Sum over the CPUs of the 32-bit integer at a per-CPU address. */
+LLV_SHARED __s64 ovm_percpu_sum(__u64 address);
 LLV_SHARED __s64 ovm_percpu_counter_sum(const struct percpu_counter *counter);
 
 #endif /* OVM_VMI_EXTRACT_TIMER_H */
