@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "check.h"
 #include "epoll.h"
+#include "ipc.h"
 
 #include <stdlib.h>
 
@@ -103,7 +104,7 @@ static void check_all(struct ovm_image_report *report)
 	report->pid = set->processes[0].rec->pid;
 	check_tids(report);
 	ovm_image_check_tree(report);
-	report->pid = set->processes[0].rec->pid;
+	ovm_image_check_ipc(report);
 	ovm_image_check_shared_memory(report);
 	for (size_t i = 0; i < set->nr_processes; i++)
 		check_one(report, &set->processes[i]);

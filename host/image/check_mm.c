@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "file_table.h"
+#include "ipc.h"
 #include "mm.h"
 
 enum {
@@ -34,8 +35,6 @@ static const char *file_problem(const struct ovm_rec_vma *vma)
 		    !vma->may_share)
 			return ovm_image_path_problem(file);
 		return "maps device memory, which can't be saved";
-	case OVM_REC_FILE_SYSV_SHM:
-		return "is System V shared memory, which this version does not save";
 	default:
 		return "maps a file of a kind that can't be saved";
 	}
@@ -54,7 +53,7 @@ static const char *kernel_problem(const struct ovm_rec_vma *vma)
 	return "is a kernel mapping that CRIU 3.17.1 does not know";
 }
 
-static const char *vma_problem(const struct ovm_rec_vma *vma)
+static const char *vma_problem(const struct ovm_rec_vma *before, const struct ovm_rec_vma *vma)
 {
 	if (vma->start >= vma->end || (vma->start | vma->end) & ((1 << PAGE_SHIFT) - 1))
 		return "has impossible bounds";
@@ -75,14 +74,17 @@ static const char *vma_problem(const struct ovm_rec_vma *vma)
 		return vma->may_share ? "is shared memory without an object" : NULL;
 	if (vma->pgoff >> (64 - PAGE_SHIFT))
 		return "has an impossible offset";
+	if (ovm_image_vma_is_sysv(vma))
+		return ovm_image_sysv_problem(before, vma);
 	if (vma->hugetlb && !ovm_image_file_is_memory(vma->file))
 		return "is of huge pages of a file, which this version does not save";
 	return file_problem(vma);
 }
 
-static void check_vma(struct ovm_image_report *report, const struct ovm_rec_vma *vma)
+static void check_vma(struct ovm_image_report *report, const struct ovm_rec_vma *before,
+		      const struct ovm_rec_vma *vma)
 {
-	const char *problem = vma_problem(vma), *name = vma->special;
+	const char *problem = vma_problem(before, vma), *name = vma->special;
 	char quoted[OVM_IMAGE_QUOTED_MAX] = "";
 
 	if (!problem)
@@ -201,21 +203,10 @@ void ovm_image_check_shared_memory(struct ovm_image_report *report)
 					 (unsigned long long)shmem->nr_swapped);
 }
 
-static const struct ovm_rec_vma *find_area(const struct ovm_rec_mm *mm, uint64_t start)
-{
-	const struct ovm_rec_vma *vma = mm->vmas;
-
-	while (vma && vma->start != start)
-		vma = vma->next;
-	return vma;
-}
-
 static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *mm)
 {
 	for (const struct ovm_rec_aio *aio = mm->aio; aio; aio = aio->next) {
-		const struct ovm_rec_vma *vma = find_area(mm, aio->start);
-
-		if (!vma || !vma->aio_ring || vma->end - vma->start != aio->size)
+		if (!aio->ring || aio->ring->pages->size != aio->size)
 			ovm_image_reason(report,
 					 "asynchronous I/O (io_setup): the ring at 0x%llx is no "
 					 "longer mapped there",
@@ -234,6 +225,7 @@ static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
 	const struct ovm_rec_mm *mm = &p->rec->mm;
+	const struct ovm_rec_vma *before = NULL;
 	struct losses losses = {0};
 	uint64_t last = 0;
 	bool sorted = true;
@@ -243,8 +235,9 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
 		last = vma->end;
 		if (vma->vsyscall)
 			continue;
-		check_vma(report, vma);
+		check_vma(report, before, vma);
 		count_losses(&losses, vma);
+		before = vma;
 	}
 	if (!mm->vmas || !sorted)
 		ovm_image_reason(report, "its memory areas are %s",

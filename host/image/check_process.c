@@ -17,10 +17,10 @@ static void check_namespaces(struct ovm_image_report *report, const struct ovm_r
 		const char *name;
 		bool initial;
 	} table[] = {
-		{"mount", ns->mnt_initial},	{"UTS", ns->uts_initial},
-		{"IPC", ns->ipc_initial},	{"network", ns->net_initial},
-		{"PID", ns->pid_initial},	{"user", ns->user_initial},
-		{"cgroup", ns->cgroup_initial}, {"time", ns->time_initial},
+		{"mount", ns->mnt_initial},   {"UTS", ns->uts_initial},
+		{"network", ns->net_initial}, {"PID", ns->pid_initial},
+		{"user", ns->user_initial},   {"cgroup", ns->cgroup_initial},
+		{"time", ns->time_initial},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -158,29 +158,62 @@ static struct ovm_error *number_inodes(struct ovm_image_file_table *table)
 	return NULL;
 }
 
-/* Inode numbers serve as numbers of objects if they fit and differ, as those of CRIU. */
-static struct ovm_error *number_contents(struct ovm_image_file_table *table)
+/* Ids of System V shared memory, which name contents as well; sorted. */
+static uint64_t *list_segments(const struct ovm_rec_ipc *ipc, size_t *ret_nr)
 {
+	const struct ovm_rec_ipc_shm *first = ipc ? ipc->shm : NULL;
+	size_t nr = 0;
+
+	for (const struct ovm_rec_ipc_shm *shm = first; shm; shm = shm->next)
+		nr++;
+	uint64_t *ids = calloc(nr + 1, sizeof(*ids));
+
+	if (!ids)
+		return NULL;
+	nr = 0;
+	for (const struct ovm_rec_ipc_shm *shm = first; shm; shm = shm->next)
+		ids[nr++] = (uint32_t)shm->perm.id;
+	qsort(ids, nr, sizeof(*ids), compare_inode_numbers);
+	*ret_nr = nr;
+	return ids;
+}
+
+static bool is_listed(uint64_t number, const uint64_t *numbers, size_t nr)
+{
+	return bsearch(&number, numbers, nr, sizeof(*numbers), compare_inode_numbers);
+}
+
+/* Inode numbers serve as numbers of objects if they fit and differ, as those of CRIU. */
+static struct ovm_error *number_contents(struct ovm_image_file_table *table,
+					 const struct ovm_rec_ipc *ipc)
+{
+	size_t nr_segments = 0;
 	_cleanup_free_ uint64_t *inos = calloc(table->nr_objects + 1, sizeof(*inos));
+	_cleanup_free_ uint64_t *segments = list_segments(ipc, &nr_segments);
+	uint32_t last = 0;
 	bool good = true;
 
-	if (!inos)
+	if (!inos || !segments)
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < table->nr_objects; i++)
 		inos[i] = table->objects[i].file->ino;
 	qsort(inos, table->nr_objects, sizeof(*inos), compare_inode_numbers);
 	for (size_t i = 0; i < table->nr_objects; i++)
-		if (!inos[i] || inos[i] > UINT32_MAX || (i && inos[i] == inos[i - 1]))
+		if (!inos[i] || inos[i] > UINT32_MAX || (i && inos[i] == inos[i - 1]) ||
+		    is_listed(inos[i], segments, nr_segments))
 			good = false;
 	for (size_t i = 0; i < table->nr_objects; i++) {
 		struct ovm_image_object *object = &table->objects[i];
 
-		object->shmid = good ? (uint32_t)object->file->ino : object->inode_id;
+		while (!good && is_listed(++last, segments, nr_segments))
+			;
+		object->shmid = good ? (uint32_t)object->file->ino : last;
 	}
 	return NULL;
 }
 
-static struct ovm_error *find_objects(struct ovm_image_file_table *table)
+static struct ovm_error *find_objects(struct ovm_image_file_table *table,
+				      const struct ovm_rec_ipc *ipc)
 {
 	size_t nr = 0;
 
@@ -205,7 +238,7 @@ static struct ovm_error *find_objects(struct ovm_image_file_table *table)
 	}
 	struct ovm_error *err = number_inodes(table);
 
-	return err ? err : number_contents(table);
+	return err ? err : number_contents(table, ipc);
 }
 
 struct ovm_error *ovm_image_file_table_create(const struct ovm_image_set *set,
@@ -230,7 +263,7 @@ struct ovm_error *ovm_image_file_table_create(const struct ovm_image_set *set,
 		err = number_files(table);
 	}
 	if (!err)
-		err = find_objects(table);
+		err = find_objects(table, set->tree->ipc);
 	if (!err)
 		err = ovm_image_find_pipes(table);
 	if (err) {

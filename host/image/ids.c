@@ -39,5 +39,7 @@ struct ovm_error *ovm_image_write_ids(const struct ovm_image_job *job)
 	ovm_image_fill_ids(&ids, ovm_image_own_id(rec));
 	if (rec->files_owner)
 		ids.files_id = ovm_image_own_id(rec->files_owner);
+	if (!rec->ns.ipc_initial)
+		ids.ipc_ns_id = OVM_IMAGE_OWN_IPC_NS;
 	return ovm_image_file_write(job->dir_fd, OVM_IMAGE_IDS, (uint64_t)rec->pid, &ids.base);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory behind files that have no path: memfd.img, and the pagemaps of its content.
+ * Memory behind files that have no path: memfd.img, and the pagemaps of its content, and of that of
+ * System V shared memory.
  *
  * CRIU 3.17.1 has two forms for shared anonymous memory. This is the one that it writes itself, as
  * a memfd named "/dev/zero": it has the size of the object, where the older one (VMA_ANON_SHARED)
@@ -104,28 +105,40 @@ static const struct ovm_image_shmem **sort_contents(const struct ovm_image_set *
 	return shmem;
 }
 
+static struct ovm_error *write_content(const struct ovm_image_set *set,
+				       const struct ovm_image_shmem **contents, uint64_t inode,
+				       uint32_t number, int dir_fd)
+{
+	const struct ovm_image_shmem *const *shmem =
+		bsearch(&inode, contents, set->nr_shmem, sizeof(*contents), compare_inode);
+
+	if (!shmem)
+		return ovm_error_format(OVM_ERROR_CORRUPT,
+					"the content of shared memory %u was not collected",
+					number);
+	return ovm_image_pagemap_write(dir_fd, OVM_IMAGE_PAGEMAP_SHMEM, number, &(*shmem)->pagemap,
+				       NULL);
+}
+
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd)
 {
 	_cleanup_free_ const struct ovm_image_shmem **contents = sort_contents(set);
+	const struct ovm_rec_ipc *ipc = set->tree->ipc;
 	struct ovm_error *err = contents ? NULL : ovm_error_no_memory();
 
 	for (size_t i = 0; i < files->nr_objects && !err; i++) {
 		const struct ovm_image_object *object = &files->objects[i];
-		const struct ovm_image_shmem *const *shmem =
-			bsearch(&object->file->inode, contents, set->nr_shmem, sizeof(*contents),
-				compare_inode);
 
 		/* CRIU looks for content where there is a size, and only there. */
-		if (!object->file->size)
-			continue;
-		if (!shmem)
-			return ovm_error_format(OVM_ERROR_CORRUPT,
-						"the content of shared memory (inode %llu) was not "
-						"collected",
-						(unsigned long long)object->file->ino);
-		err = ovm_image_pagemap_write(dir_fd, OVM_IMAGE_PAGEMAP_SHMEM, object->shmid,
-					      &(*shmem)->pagemap, NULL);
+		if (object->file->size)
+			err = write_content(set, contents, object->file->inode, object->shmid,
+					    dir_fd);
 	}
+	/* Of segments, it looks for content in any case. */
+	for (const struct ovm_rec_ipc_shm *shm = ipc ? ipc->shm : NULL; shm && !err;
+	     shm = shm->next)
+		err = write_content(set, contents, shm->pages->inode, (uint32_t)shm->perm.id,
+				    dir_fd);
 	return err;
 }

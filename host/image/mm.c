@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "file.h"
+#include "ipc.h"
 #include "pool.h"
 #include "proto/mm.pb-c.h"
 #include "write.h"
@@ -94,10 +95,13 @@ static void fill_vma(const struct ovm_image_job *job, const struct ovm_rec_vma *
 	entry->fd = -1;
 	entry->madv = ovm_image_vma_advice(vma);
 	entry->has_madv = entry->madv != 0;
-	if (!ovm_image_vma_file(vma))
+	if (ovm_image_vma_is_sysv(vma))
+		entry->shmid = vma->file->ino;
+	else if (ovm_image_vma_file(vma))
+		entry->shmid = ovm_image_file_id(job->files, vma->file, OVM_IMAGE_FILE_PATH);
+	else
 		return;
 	entry->pgoff = vma->pgoff << PAGE_SHIFT;
-	entry->shmid = ovm_image_file_id(job->files, vma->file, OVM_IMAGE_FILE_PATH);
 	entry->has_fdflags = true;
 	entry->fdflags = open_mode(vma->file);
 }

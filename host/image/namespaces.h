@@ -10,6 +10,8 @@
 enum {
 	/* In the inventory and with a process: it stays in the cgroups of the restoring CRIU. */
 	OVM_IMAGE_CGROUP_SET = 1,
+	/* Number of an IPC namespace that is made anew. */
+	OVM_IMAGE_OWN_IPC_NS = 20,
 };
 
 /**

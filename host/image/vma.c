@@ -3,6 +3,7 @@
  * How a memory area looks in an image.
  */
 #include "file_table.h"
+#include "ipc.h"
 #include "mm.h"
 
 /* mmap(2); the kernel's values on x86-64. */
@@ -37,7 +38,9 @@ enum {
 	AREA_HEAP = 1 << 5,
 	FILE_PRIVATE = 1 << 6,
 	FILE_SHARED = 1 << 7,
+	ANON_SHARED = 1 << 8,
 	ANON_PRIVATE = 1 << 9,
+	AREA_SYSV_IPC = 1 << 10,
 	AREA_VVAR = 1 << 12,
 	AREA_AIO_RING = 1 << 13,
 	AREA_MEMFD = 1 << 14,
@@ -51,7 +54,9 @@ bool ovm_image_vma_is_private_huge(const struct ovm_rec_vma *vma)
 
 const struct ovm_rec_file *ovm_image_vma_file(const struct ovm_rec_vma *vma)
 {
-	return ovm_image_vma_is_private_huge(vma) || vma->aio_ring ? NULL : vma->file;
+	if (ovm_image_vma_is_private_huge(vma) || ovm_image_vma_is_sysv(vma) || vma->aio_ring)
+		return NULL;
+	return vma->file;
 }
 
 /* Whether restore maps it without a file. */
@@ -64,7 +69,7 @@ uint32_t ovm_image_vma_flags(const struct ovm_rec_vma *vma)
 {
 	uint32_t flags = vma->may_share ? K_MAP_SHARED : K_MAP_PRIVATE;
 
-	if (is_anonymous(vma))
+	if (is_anonymous(vma) || ovm_image_vma_is_sysv(vma))
 		flags |= K_MAP_ANONYMOUS;
 	if (vma->growsdown)
 		flags |= K_MAP_GROWSDOWN;
@@ -94,6 +99,8 @@ uint32_t ovm_image_vma_status(const struct ovm_rec_vma *vma, const struct ovm_re
 		return status | AREA_VVAR | ANON_PRIVATE;
 	if (vma->aio_ring)
 		return AREA_AIO_RING;
+	if (ovm_image_vma_is_sysv(vma))
+		return status | ANON_SHARED | AREA_SYSV_IPC;
 	if (is_anonymous(vma))
 		return status | ANON_PRIVATE | (!vma->file && is_heap(vma, mm) ? AREA_HEAP : 0);
 	if (ovm_image_file_is_memory(vma->file))

@@ -61,6 +61,8 @@ static struct ovm_error *write_shared(const struct ovm_image_set *set,
 	if (!err)
 		err = ovm_image_write_shmem(set, files, dir_fd);
 	if (!err)
+		err = ovm_image_write_ipc(set, dir_fd);
+	if (!err)
 		err = ovm_image_write_pstree(set, dir_fd);
 	if (!err)
 		err = ovm_image_write_seccomp(dir_fd);

@@ -37,7 +37,9 @@ struct ovm_error *ovm_image_write_file_locks(const struct ovm_image_set *set,
 					     const struct ovm_image_file_table *files, int dir_fd);
 /** ghost-file-ID.img and remap-fpath.img; nothing if all files have names. */
 struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *files, int dir_fd);
-/** The pagemaps of shared memory. */
+/** The images of an IPC namespace; nothing if it is the initial one. */
+struct ovm_error *ovm_image_write_ipc(const struct ovm_image_set *set, int dir_fd);
+/** The pagemaps of shared memory, of System V too. */
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd);
 

@@ -521,7 +521,7 @@ static void start_ring(void)
 	start();
 	ring_pages = (struct ovm_rec_shmem){.size = 0x4000, .nr_pages = 4};
 	ring = (struct ovm_rec_aio_ring){.pages = &ring_pages, .nr = 511, .head = 3, .tail = 510};
-	context = (struct ovm_rec_aio){.start = vma->start, .size = 0x4000};
+	context = (struct ovm_rec_aio){.start = vma->start, .size = 0x4000, .ring = &ring};
 	vma->aio_ring = &ring;
 	m.process.mm.aio = &context;
 }
@@ -547,7 +547,7 @@ OVM_TEST(image_check, takes_rings_of_completed_io_only)
 	m.vmas[MODEL_SHARED].write = 0;
 	ASSERT_REFUSED("another protection");
 	start_ring();
-	context.start += 0x1000;
+	context.ring = NULL;
 	ASSERT_REFUSED("no longer mapped");
 }
 

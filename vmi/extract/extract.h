@@ -268,6 +268,17 @@ LLV_SHARED void ovm_shmem_objects(struct ovm_files __host *files);
 LLV_SHARED struct ovm_shmem_node __host *ovm_shmem_find(struct ovm_files __host *files,
 							__u64 inode);
 
+/* ---- ipc.c --------------------------------------------------------------------------------- */
+
+/** The IPC namespace of a tree, if it is not the initial one; shared memory has to be known. */
+LLV_SHARED void ovm_ipc(struct ovm_files __host *files);
+/** Which segments of it nobody else may write; after ovm_sharing(). */
+LLV_SHARED void ovm_ipc_sharing(const struct ovm_rec_tree __host *tree);
+/** Whether anything in such a namespace is being changed. */
+LLV_SHARED bool ovm_ipc_held(const struct task_struct *leader);
+/** Whether semaphores would change when the process ends (SEM_UNDO). */
+LLV_SHARED bool ovm_has_sem_undo(const struct task_struct *p);
+
 /* ---- aio.c --------------------------------------------------------------------------------- */
 
 /** Whether an inode is that of a ring of asynchronous I/O. */

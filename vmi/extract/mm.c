@@ -213,6 +213,18 @@ static void area_file(struct ovm_files __host *files, const struct vm_area_struc
 	rec->aio_ring = ovm_aio_ring(vma->vm_file);
 }
 
+static void aio_ring(struct ovm_rec_mm __host *mm, const struct ovm_rec_vma __host *vma)
+{
+	struct ovm_rec_aio __host *aio = mm->aio;
+
+	if (!vma->aio_ring)
+		return;
+	while (aio && aio->start != vma->start)
+		aio = aio->next;
+	if (aio)
+		aio->ring = vma->aio_ring;
+}
+
 static void area(struct ovm_files __host *files, const struct vm_area_struct *vma,
 		 struct ovm_rec_vma __host *rec)
 {
@@ -242,6 +254,7 @@ static void areas(struct ovm_files __host *files, struct mm_struct *mm,
 		struct ovm_rec_vma __host *to = llv_new(struct ovm_rec_vma);
 
 		area(files, vma, to);
+		aio_ring(rec, to);
 		if (to->start < last || to->end <= to->start || vma->vm_mm != mm)
 			llv_fail(LLV_CORRUPT, vma, "memory areas out of order");
 		last = to->end;

@@ -6,11 +6,6 @@
 
 #include "extract.h"
 
-/* Private to ipc/sem.c. Threads share a list, which is there even when they never use it. */
-struct sem_undo_list___ovm {
-	struct list_head list_proc;
-};
-
 /* Bits, until they became booleans by v7.2: both fit here. */
 struct signal_struct___subreaper {
 	unsigned int is_child_subreaper;
@@ -74,15 +69,6 @@ static void group_state(const struct signal_struct *signal, struct ovm_rec_proce
 	limits(signal, rec);
 }
 
-static bool has_sysv_undo(const struct task_struct *leader)
-{
-	if (!llv_field_exists(struct task_struct, sysvsem) || !leader->sysvsem.undo_list)
-		return false;
-	const struct sem_undo_list___ovm *undo = (const void *)leader->sysvsem.undo_list;
-
-	return undo->list_proc.next != &undo->list_proc;
-}
-
 static void attributes(const struct task_struct *leader, struct ovm_rec_process __host *rec)
 {
 	rec->exit_code = leader->exit_code;
@@ -90,7 +76,7 @@ static void attributes(const struct task_struct *leader, struct ovm_rec_process 
 	rec->loginuid = ~0U;
 	if (llv_field_exists(struct task_struct, loginuid))
 		rec->loginuid = leader->loginuid.val;
-	rec->has_sysv_undo = has_sysv_undo(leader);
+	rec->has_sysv_undo = ovm_has_sem_undo(leader);
 }
 
 static void dumpable(const struct task_struct *leader, struct ovm_rec_mm __host *mm)
@@ -218,6 +204,8 @@ LLV_ENTRY(ovm_extract_tree, struct ovm_extract_tree_args, args)
 		link = children(files, p, link);
 	ovm_file_holders(files, args->pid);
 	ovm_shmem_objects(files);
+	ovm_ipc(files);
 	ovm_sharing(files);
+	ovm_ipc_sharing(tree);
 	args->tree = tree;
 }

@@ -235,5 +235,8 @@ LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
 		q->found = 1;
 		if (!ovm_is_zombie(leader))
 			link = one_process(leader, q, link, locks);
+		/* What is shared by all is looked at once. */
+		if (leader->tgid == q->pid && ovm_ipc_held(leader))
+			REPORT(locks, "kern_ipc_perm->lock", 0, 0, 0);
 	}
 }

@@ -524,6 +524,8 @@ struct ovm_rec_file {
 	struct ovm_rec_epoll __host *epoll;
 	struct ovm_rec_signalfd __host *signalfd;
 	struct ovm_rec_ghost __host *ghost;
+	/* Of System V shared memory of the tree's own namespace. */
+	struct ovm_rec_ipc_shm __host *segment;
 	/* Of sockets, unless opened by name (O_PATH). */
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the tree that lead to it; each table counts once. */
@@ -587,8 +589,12 @@ struct ovm_rec_runs {
 };
 
 /* An inode whose content has to be saved: shared anonymous memory, memfd, of huge pages or not. */
+struct ovm_rec_ipc_shm;
+
 struct ovm_rec_shmem {
 	struct ovm_rec_shmem __host *next;
+	/* Of System V shared memory of the tree's own namespace. */
+	struct ovm_rec_ipc_shm __host *segment;
 	__u64 inode; /* identity */
 	__u64 ino;
 	__u64 size; /* bytes */
@@ -611,6 +617,8 @@ struct ovm_rec_aio_ring {
 struct ovm_rec_aio {
 	struct ovm_rec_aio __host *next;
 	__u64 start, size; /* where its ring is mapped, bytes */
+	/* What is mapped there; NULL: no ring. */
+	struct ovm_rec_aio_ring __host *ring;
 	/* Requests that are not completed; and those among them that wait for an event, maybe for
 	 * ever. */
 	__u64 nr_in_flight, nr_waiting;
@@ -644,6 +652,79 @@ struct ovm_rec_mm {
 	__u32 membarrier_state;
 	/* Somebody else than the process' threads uses it, maybe for a moment only. */
 	__u8 used_by_others;
+};
+
+/* ---- System V IPC --------------------------------------------------------------------------- */
+
+enum {
+	OVM_REC_NR_SEM_LIMITS = 4,
+	OVM_REC_SEMS_PER_NODE = 500,
+	/* Longer messages have no content here. */
+	OVM_REC_IPC_MESSAGE_MAX = 8192,
+};
+
+/* What objects of all kinds have; ids of users and groups as in the initial user namespace. */
+struct ovm_rec_ipc_perm {
+	__s32 id;
+	__u32 key;
+	__u32 uid, gid, cuid, cgid;
+	__u32 mode; /* also SHM_DEST and SHM_LOCKED */
+};
+
+struct ovm_rec_ipc_shm {
+	struct ovm_rec_ipc_shm __host *next;
+	struct ovm_rec_ipc_perm perm;
+	__u64 size;		   /* as asked for, bytes */
+	__u64 nr_attached, nr_own; /* areas of all processes, and of those of the tree */
+	/* Of huge pages: log2 of the page size; else 0. */
+	__u8 huge_shift;
+	struct ovm_rec_shmem __host *pages; /* among those of the tree */
+};
+
+struct ovm_rec_ipc_sem_values {
+	struct ovm_rec_ipc_sem_values __host *next;
+	__u32 nr;
+	__u32 value[OVM_REC_SEMS_PER_NODE];
+};
+
+struct ovm_rec_ipc_sems {
+	struct ovm_rec_ipc_sems __host *next;
+	struct ovm_rec_ipc_perm perm;
+	__u32 nr;
+	struct ovm_rec_ipc_sem_values __host *values;
+};
+
+struct ovm_rec_ipc_message {
+	struct ovm_rec_ipc_message __host *next;
+	__s64 type;
+	__u64 len;
+	struct ovm_rec_piece __host *pieces;
+};
+
+struct ovm_rec_ipc_queue {
+	struct ovm_rec_ipc_queue __host *next;
+	struct ovm_rec_ipc_perm perm;
+	__u64 max_bytes;
+	__u64 nr_messages, nr_bytes;
+	struct ovm_rec_ipc_message __host *messages; /* the oldest first */
+};
+
+/* An IPC namespace: its limits (sysctl), and all that is in it. */
+struct ovm_rec_ipc {
+	__u64 identity;
+	__u32 sem_limits[OVM_REC_NR_SEM_LIMITS]; /* SEMMSL, SEMMNS, SEMOPM, SEMMNI */
+	__u32 msg_max, msg_queue_bytes, msg_queues;
+	__u64 shm_max, shm_all;
+	__u32 shm_segments, shm_rmid_forced;
+	__u32 mq_queues_max, mq_msg_max, mq_msgsize_max, mq_msg_default, mq_msgsize_default;
+	/* Ids that the next objects are to have; -1: any. */
+	__s32 sem_next_id, msg_next_id, shm_next_id;
+	__u32 nr_posix_queues; /* of mq_open(3) */
+	struct ovm_rec_ipc_shm __host *shm;
+	struct ovm_rec_ipc_sems __host *sems;
+	struct ovm_rec_ipc_queue __host *queues;
+	/* A process beside those that are extracted which lives in it, too. */
+	struct ovm_rec_holder holder;
 };
 
 struct ovm_rec_process {
@@ -707,6 +788,8 @@ struct ovm_rec_tree {
 	struct ovm_rec_file __host *files;
 	/* The objects of shared memory behind them. */
 	struct ovm_rec_shmem __host *shmem;
+	/* The IPC namespace of the root, if that is not the initial one. */
+	struct ovm_rec_ipc __host *ipc;
 };
 
 /* ---- consistency --------------------------------------------------------------------------- */
