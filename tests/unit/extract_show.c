@@ -186,7 +186,6 @@ static struct json_object *show_thread(struct ovm *ovm, const struct ovm_rec_thr
 	NUMBER(o, t, nr_cpus_allowed);
 	json_object_object_add(o, "creds", show_creds(&t->creds));
 	NUMBER(o, t, seccomp_mode);
-	NUMBER(o, t, seccomp_filter);
 	json_object_object_add(o, "sleep", show_sleep(&t->sleep));
 	where = ovm_kernel_symbol_at(ovm->kernel, t->restart_fn, &offset);
 	json_object_object_add(o, "restart_fn", json_object_new_string(where ? where : ""));

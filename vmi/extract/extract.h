@@ -87,6 +87,17 @@ LLV_SHARED void ovm_thread_fpu(struct task_struct *p, struct ovm_rec_thread __ho
 
 LLV_SHARED void ovm_creds(const struct task_struct *p, struct ovm_rec_creds __host *creds);
 
+/* ---- seccomp.c ----------------------------------------------------------------------------- */
+
+/** Filters of a thread; of those that two other ones have, if there are, the same records. */
+LLV_SHARED struct ovm_rec_seccomp __host *ovm_seccomp(const struct task_struct *p,
+						      const struct ovm_rec_thread __host *leader,
+						      const struct ovm_rec_thread __host *before);
+
+/* ---- policy.c ------------------------------------------------------------------------------ */
+
+LLV_SHARED void ovm_thread_policy(const struct task_struct *p, struct ovm_rec_thread __host *t);
+
 /* ---- signal.c ------------------------------------------------------------------------------ */
 
 LLV_SHARED struct ovm_rec_signal __host *ovm_pending(const struct sigpending *pending);
@@ -216,6 +227,11 @@ LLV_SHARED struct ovm_rec_signalfd __host *ovm_signalfd(const struct file *file)
  * of it open; when all files are known.
  */
 LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, pid_t root);
+
+/* ---- pidfd.c ------------------------------------------------------------------------------- */
+
+/** The process that a pidfd refers to; 0 for other files. */
+LLV_SHARED __s32 ovm_pidfd(const struct file *file);
 
 /* ---- ghost.c ------------------------------------------------------------------------------- */
 

@@ -26,7 +26,8 @@ enum {
 	MAJOR_MEM = 1,
 	/* Bits of dev_t for the minor number inside the kernel (linux/kdev_t.h). */
 	MAX_FDS = 1 << 26,
-	ANON_PIDFS_MAGIC = 0x50494446, /* PID_FS_MAGIC, since v6.9 */
+	MQUEUE_SUPER_MAGIC = 0x19800202, /* ipc/mqueue.c */
+	ANON_PIDFS_MAGIC = 0x50494446,	 /* PID_FS_MAGIC, since v6.9 */
 	/* Pages of 1 GiB, the largest of x86-64. */
 	MAX_HUGE_ORDER = 18,
 };
@@ -104,7 +105,7 @@ static enum ovm_rec_file_kind regular_kind(const struct file *file, const struct
 		return internal_shmem_kind(file->f_path.dentry);
 	if (sb->s_magic == HUGETLBFS_MAGIC && is_kernel_mount(sb))
 		return internal_hugetlb_kind(file->f_path.dentry);
-	if (sb->s_magic == SECRETMEM_MAGIC)
+	if (sb->s_magic == SECRETMEM_MAGIC || sb->s_magic == MQUEUE_SUPER_MAGIC)
 		return OVM_REC_FILE_OTHER;
 	return OVM_REC_FILE_REGULAR;
 }
@@ -265,6 +266,9 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 		break;
 	case OVM_REC_FILE_SOCKET:
 		rec->socket = socket_of(files, file->f_inode);
+		break;
+	case OVM_REC_FILE_ANON_INODE:
+		rec->pidfd = ovm_pidfd(file);
 		break;
 	default:
 		break;

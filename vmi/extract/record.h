@@ -90,6 +90,17 @@ struct ovm_rec_sleep {
 	__u64 expires, soft_expires;
 };
 
+/* A filter of system calls; those that are shared are one record. */
+struct ovm_rec_seccomp {
+	/* The one that was installed before. */
+	struct ovm_rec_seccomp __host *prev;
+	__u64 filter; /* identity */
+	/* As it was installed, 8 bytes an instruction (struct sock_filter); empty: not known. */
+	struct ovm_rec_bytes code;
+	__u8 log;      /* SECCOMP_FILTER_FLAG_LOG */
+	__u8 listened; /* SECCOMP_FILTER_FLAG_NEW_LISTENER, and the listener is there */
+};
+
 struct ovm_rec_thread {
 	struct ovm_rec_thread __host *next;
 	/* Address of the task_struct. */
@@ -167,7 +178,14 @@ struct ovm_rec_thread {
 
 	struct ovm_rec_creds creds;
 	__u32 seccomp_mode;
-	__u64 seccomp_filter; /* identity */
+	struct ovm_rec_seccomp __host *seccomp; /* the last one that was installed */
+	__u8 landlocked;			/* landlock_restrict_self(2) */
+	/* Profile of AppArmor; empty: unconfined. */
+	struct ovm_rec_bytes lsm_label;
+	/* PR_SCHED_CORE; 0: none. */
+	__u64 core_cookie;
+	/* A thread that it traces; 0: none. */
+	__s32 tracee;
 
 	/* What it waits for. */
 	struct ovm_rec_sleep sleep;
@@ -523,6 +541,8 @@ struct ovm_rec_file {
 	struct ovm_rec_timerfd __host *timerfd;
 	struct ovm_rec_epoll __host *epoll;
 	struct ovm_rec_signalfd __host *signalfd;
+	/* The process that a pidfd refers to. */
+	__s32 pidfd;
 	struct ovm_rec_ghost __host *ghost;
 	/* Of System V shared memory of the tree's own namespace. */
 	struct ovm_rec_ipc_shm __host *segment;

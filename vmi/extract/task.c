@@ -470,13 +470,12 @@ static bool user_dispatch(const struct task_struct *p)
 
 static void restrictions(const struct task_struct *p, struct ovm_rec_thread __host *t)
 {
-	if (llv_field_exists(struct seccomp, filter)) {
+	if (llv_field_exists(struct seccomp, filter))
 		t->seccomp_mode = p->seccomp.mode;
-		t->seccomp_filter = OVM_IDENTITY(p->seccomp.filter);
-	}
 	t->user_dispatch_mode = user_dispatch(p);
 	if (llv_field_exists(struct task_struct, io_uring))
 		t->io_uring = OVM_IDENTITY(p->io_uring);
+	ovm_thread_policy(p, t);
 }
 
 LLV_SHARED void ovm_thread_rest(struct task_struct *p, struct ovm_rec_thread __host *t)
@@ -511,7 +510,7 @@ LLV_SHARED struct ovm_rec_thread __host *ovm_zombie_thread(struct task_struct *l
 LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader, bool all)
 {
 	struct ovm_rec_thread __host *first = NULL;
-	struct ovm_rec_thread __host *__host *link = NULL;
+	struct ovm_rec_thread __host *last = NULL;
 	struct task_struct *p;
 	unsigned int nr = 0;
 
@@ -522,13 +521,16 @@ LLV_SHARED struct ovm_rec_thread __host *ovm_threads(struct task_struct *leader,
 		if (p->group_leader != leader || ++nr > MAX_THREADS)
 			llv_fail(LLV_CORRUPT, p, "list of threads leads out of the group");
 		ovm_thread_state(p, t);
-		if (all)
+		if (all) {
 			ovm_thread_rest(p, t);
-		if (link)
-			*link = t;
+			if (t->seccomp_mode)
+				t->seccomp = ovm_seccomp(p, first, last);
+		}
+		if (last)
+			last->next = t;
 		else
 			first = t;
-		link = &t->next;
+		last = t;
 	}
 	return first;
 }
