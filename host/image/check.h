@@ -12,6 +12,7 @@ struct ovm_error *ovm_image_refuse(const struct ovm_image_set *set);
 
 void ovm_image_check_process(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_image_process *p);
+void ovm_image_check_policy(struct ovm_image_report *report, const struct ovm_rec_thread *rec);
 void ovm_image_check_timers(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p);
 /** Of a descriptor that leads to a socket. */

@@ -24,38 +24,6 @@ enum {
 static const uint32_t K_EPOLLONESHOT = 1u << 30;
 static const uint32_t K_EPOLL_FLAGS = 15u << 28;
 
-static const char *const kinds[] = {
-	[OVM_REC_FILE_REGULAR] = "file",
-	[OVM_REC_FILE_DIRECTORY] = "directory",
-	[OVM_REC_FILE_CHRDEV_MEM] = "memory device",
-	[OVM_REC_FILE_MEMFD] = "memfd",
-	[OVM_REC_FILE_SHMEM_ANON] = "shared memory",
-	[OVM_REC_FILE_SYSV_SHM] = "System V shared memory",
-	[OVM_REC_FILE_HUGETLB_ANON] = "huge pages",
-	[OVM_REC_FILE_PIPE] = "pipe",
-	[OVM_REC_FILE_FIFO] = "FIFO",
-	[OVM_REC_FILE_SOCKET] = "socket",
-	[OVM_REC_FILE_TTY] = "terminal",
-	[OVM_REC_FILE_CHRDEV] = "character device",
-	[OVM_REC_FILE_BLKDEV] = "block device",
-	[OVM_REC_FILE_ANON_INODE] = "anonymous inode",
-	[OVM_REC_FILE_NAMESPACE] = "namespace",
-	[OVM_REC_FILE_OTHER] = "file of an unknown kind",
-	[OVM_REC_FILE_MEMFD_HUGETLB] = "memfd of huge pages",
-	[OVM_REC_FILE_EVENTFD] = "eventfd",
-	[OVM_REC_FILE_TIMERFD] = "timerfd",
-	[OVM_REC_FILE_EPOLL] = "epoll instance",
-	[OVM_REC_FILE_SIGNALFD] = "signalfd",
-	[OVM_REC_FILE_AIO_RING] = "ring of asynchronous I/O",
-};
-
-static const char *kind_name(const struct ovm_rec_file *file)
-{
-	if (file->kind < 1 || file->kind >= sizeof(kinds) / sizeof(kinds[0]) || !kinds[file->kind])
-		return kinds[OVM_REC_FILE_OTHER];
-	return kinds[file->kind];
-}
-
 /* The kernel puts paths together of names that are neither of these. */
 static bool has_odd_component(const struct ovm_rec_bytes *path)
 {
@@ -245,14 +213,14 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_rec_f
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open in process %d (%s) as well, which is not "
 				 "saved",
-				 fd->fd, kind_name(file), quoted, holder->pid,
+				 fd->fd, ovm_image_kind_name(file), quoted, holder->pid,
 				 ovm_image_quote(holder->comm,
 						 strnlen(holder->comm, sizeof(holder->comm)),
 						 comm));
 	else if (leads_out(report, file))
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open elsewhere as well, though in no process",
-				 fd->fd, kind_name(file), quoted);
+				 fd->fd, ovm_image_kind_name(file), quoted);
 }
 
 /* CRIU adds all entries with EPOLLERR and EPOLLHUP, as the kernel does. */
@@ -309,6 +277,8 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 		ovm_image_check_socket(report, p, fd);
 	if (file->kind == OVM_REC_FILE_CHRDEV || file->kind == OVM_REC_FILE_BLKDEV)
 		snprintf(device, sizeof(device), " %u:%u", file->rdev_major, file->rdev_minor);
+	if (file->pidfd)
+		snprintf(device, sizeof(device), " of process %d", file->pidfd);
 	const char *const problems[] = {
 		kind_problem(report, file),
 		owner_problem(report, file),
@@ -317,8 +287,9 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 	check_holder(report, fd);
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
 		if (problems[i])
-			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd, kind_name(file),
-					 device, file_name(file, quoted), problems[i]);
+			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd,
+					 ovm_image_kind_name(file), device, file_name(file, quoted),
+					 problems[i]);
 }
 
 static void check_directory(struct ovm_image_report *report, const struct ovm_rec_file *file,
@@ -340,7 +311,8 @@ static void check_directory(struct ovm_image_report *report, const struct ovm_re
 static void check_exe(struct ovm_image_report *report, const struct ovm_rec_file *exe)
 {
 	if (exe && exe->kind != OVM_REC_FILE_REGULAR)
-		ovm_image_reason(report, "executable: is not a regular file (%s)", kind_name(exe));
+		ovm_image_reason(report, "executable: is not a regular file (%s)",
+				 ovm_image_kind_name(exe));
 	else
 		check_directory(report, exe, "executable");
 }

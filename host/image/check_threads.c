@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "host/xsave.h"
+#include "seccomp.h"
 #include "vmi/vcpu.h"
 
 enum {
@@ -21,8 +22,6 @@ enum {
 	MAX_PRIORITY = 99,
 	NICE_MIN = -20,
 	NICE_MAX = 19,
-	SECCOMP_STRICT = 1,
-	SECCOMP_FILTER = 2,
 };
 
 static void check_state(struct ovm_image_report *report, const struct ovm_image_thread *thread)
@@ -46,14 +45,10 @@ static void check_state(struct ovm_image_report *report, const struct ovm_image_
 
 static void check_privileges(struct ovm_image_report *report, const struct ovm_rec_thread *rec)
 {
-	if (rec->seccomp_mode == SECCOMP_FILTER)
-		ovm_image_reason(report,
-				 "thread %d: has seccomp filters, which this version does "
-				 "not save",
-				 rec->tid);
-	else if (rec->seccomp_mode > SECCOMP_FILTER)
-		ovm_image_reason(report, "thread %d: is in an unknown seccomp mode (%u)", rec->tid,
-				 rec->seccomp_mode);
+	const char *problem = ovm_image_seccomp_problem(rec);
+
+	if (problem)
+		ovm_image_reason(report, "thread %d: %s", rec->tid, problem);
 	if (rec->user_dispatch_mode)
 		ovm_image_reason(report,
 				 "thread %d: uses syscall user dispatch, which CRIU can't "
@@ -197,6 +192,10 @@ void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_i
 		check_sharing(report, thread->rec, leader);
 		check_extended_state(report, thread);
 		check_registered(report, thread->rec);
+		ovm_image_check_policy(report, thread->rec);
 		warn_thread(report, thread->rec);
 	}
+	if (ovm_image_seccomp_branches(p))
+		ovm_image_warn(report, "its threads share some of their seccomp filters: restored, "
+				       "they have their own, and SECCOMP_FILTER_FLAG_TSYNC fails");
 }

@@ -7,7 +7,7 @@
 #include "file.h"
 #include "write.h"
 
-static struct ovm_error *write_core(const struct ovm_image_job *job, size_t i)
+static struct ovm_error *write_core(const struct ovm_image_job *job, size_t i, bool common_seccomp)
 {
 	_cleanup_pool_ struct ovm_image_pool pool = {NULL};
 	const struct ovm_image_thread *thread = &job->process->threads[i];
@@ -22,6 +22,8 @@ static struct ovm_error *write_core(const struct ovm_image_job *job, size_t i)
 		entry.tc = ovm_image_task_core(&pool, job->process);
 	if (!entry.thread_info || !entry.thread_core || (leader && !entry.tc))
 		return ovm_error_no_memory();
+	ovm_image_fill_seccomp(entry.thread_core, job->seccomp, thread->rec, common_seccomp,
+			       leader);
 	return ovm_image_file_write(job->dir_fd, OVM_IMAGE_CORE, (uint64_t)thread->rec->tid,
 				    &entry.base);
 }
@@ -41,9 +43,10 @@ struct ovm_error *ovm_image_write_zombie(const struct ovm_image_job *job)
 
 struct ovm_error *ovm_image_write_cores(const struct ovm_image_job *job)
 {
+	bool common_seccomp = ovm_image_seccomp_is_common(job->process);
 	struct ovm_error *err = NULL;
 
 	for (size_t i = 0; i < job->process->nr_threads && !err; i++)
-		err = write_core(job, i);
+		err = write_core(job, i, common_seccomp);
 	return err;
 }

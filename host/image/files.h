@@ -16,6 +16,9 @@ enum {
 	OVM_IMAGE_O_LARGEFILE = 0100000,
 };
 
+/** What a file is called in messages: "pipe", "io_uring instance". */
+const char *ovm_image_kind_name(const struct ovm_rec_file *file);
+
 /** What entries have in common; of files that are opened by their path only, the id. */
 struct ovm_image_file_parts {
 	uint32_t id, flags;

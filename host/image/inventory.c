@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * inventory.img, and what belongs to no process: seccomp.img, timens-0.img.
+ * inventory.img, and what belongs to no process: timens-0.img.
  */
 #include "file.h"
 #include "namespaces.h"
 #include "proto/inventory.pb-c.h"
-#include "proto/seccomp.pb-c.h"
 #include "proto/timens.pb-c.h"
 #include "write.h"
 
@@ -36,13 +35,6 @@ struct ovm_error *ovm_image_write_inventory(int dir_fd)
 	entry.has_network_lock_method = true;
 	entry.network_lock_method = NETWORK_LOCK_METHOD;
 	return ovm_image_file_write(dir_fd, OVM_IMAGE_INVENTORY, 0, &entry.base);
-}
-
-struct ovm_error *ovm_image_write_seccomp(int dir_fd)
-{
-	SeccompEntry entry = SECCOMP_ENTRY__INIT;
-
-	return ovm_image_file_write(dir_fd, OVM_IMAGE_SECCOMP, 0, &entry.base);
 }
 
 static void fill_timespec(Timespec *timespec, uint64_t ns)

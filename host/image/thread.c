@@ -155,8 +155,6 @@ ThreadCoreEntry *ovm_image_thread_core(struct ovm_image_pool *pool,
 	entry->blk_sigset = thread->blocked;
 	entry->has_pdeath_sig = rec->pdeath_signal != 0;
 	entry->pdeath_sig = (uint32_t)rec->pdeath_signal;
-	entry->has_seccomp_mode = rec->seccomp_mode != 0;
-	entry->seccomp_mode = (SeccompMode)rec->seccomp_mode;
 	entry->signals_p = ovm_image_signals(pool, rec->pending);
 	entry->creds = make_creds(pool, &rec->creds);
 	entry->comm = ovm_image_string(pool, rec->comm, strnlen(rec->comm, sizeof(rec->comm)));

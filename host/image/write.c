@@ -46,7 +46,8 @@ static struct ovm_error *write_files(const struct ovm_image_set *set,
 }
 
 static struct ovm_error *write_shared(const struct ovm_image_set *set,
-				      const struct ovm_image_file_table *files, int dir_fd)
+				      const struct ovm_image_file_table *files,
+				      const struct ovm_image_seccomp_table *seccomp, int dir_fd)
 {
 	struct ovm_error *err = write_files(set, files, dir_fd);
 
@@ -65,7 +66,7 @@ static struct ovm_error *write_shared(const struct ovm_image_set *set,
 	if (!err)
 		err = ovm_image_write_pstree(set, dir_fd);
 	if (!err)
-		err = ovm_image_write_seccomp(dir_fd);
+		err = ovm_image_write_seccomp(seccomp, dir_fd);
 	if (!err)
 		err = ovm_image_write_timens(set, dir_fd);
 	return err;
@@ -74,21 +75,26 @@ static struct ovm_error *write_shared(const struct ovm_image_set *set,
 struct ovm_error *ovm_image_write(const struct ovm_image_set *set, int dir_fd)
 {
 	struct ovm_image_file_table *files = NULL;
+	struct ovm_image_seccomp_table *seccomp = NULL;
 	struct ovm_error *err = ovm_image_refuse(set);
 
 	if (!err)
 		err = ovm_image_file_table_create(set, &files);
+	if (!err)
+		err = ovm_image_seccomp_table_create(set, &seccomp);
 	for (size_t i = 0; i < set->nr_processes && !err; i++)
 		err = write_process(&(struct ovm_image_job){
 			.process = &set->processes[i],
 			.files = files,
+			.seccomp = seccomp,
 			.dir_fd = dir_fd,
 		});
 	if (!err)
-		err = write_shared(set, files, dir_fd);
+		err = write_shared(set, files, seccomp, dir_fd);
 	/* Last: without it, CRIU takes nothing in the directory for images. */
 	if (!err)
 		err = ovm_image_write_inventory(dir_fd);
+	ovm_image_seccomp_table_destroy(seccomp);
 	ovm_image_file_table_destroy(files);
 	return err;
 }

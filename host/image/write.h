@@ -5,12 +5,14 @@
 
 #include "file_table.h"
 #include "image.h"
+#include "seccomp.h"
 #include "socket_table.h"
 
 /** One process of a set, and where its images go. */
 struct ovm_image_job {
 	const struct ovm_image_process *process;
 	const struct ovm_image_file_table *files;
+	const struct ovm_image_seccomp_table *seccomp;
 	int dir_fd;
 };
 
@@ -18,7 +20,7 @@ struct ovm_image_job {
 uint32_t ovm_image_own_id(const struct ovm_rec_process *rec);
 
 struct ovm_error *ovm_image_write_inventory(int dir_fd);
-struct ovm_error *ovm_image_write_seccomp(int dir_fd);
+struct ovm_error *ovm_image_write_seccomp(const struct ovm_image_seccomp_table *table, int dir_fd);
 struct ovm_error *ovm_image_write_timens(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_pstree(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,

@@ -469,9 +469,6 @@ OVM_TEST(image_check, refuses_threads_that_can_t_be_resumed)
 	m.threads[1].compat = 1;
 	ASSERT_REFUSED("thread 4713: runs 32-bit code");
 	start();
-	m.threads[1].seccomp_mode = 2;
-	ASSERT_REFUSED("seccomp filters");
-	start();
 	m.threads[1].policy = 6;
 	ASSERT_REFUSED("SCHED_DEADLINE");
 	start();
