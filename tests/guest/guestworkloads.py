@@ -49,8 +49,10 @@ class Workload:
 
 def _parse(path, index):
     comment = re.search(r"/\*.*?\*/", path.read_text(), re.S)
-    notes = dict(re.findall(r"^ \* @(\w+)(?::[ \t]*(.*))?$", comment.group(0) if comment else "",
-                            re.M))
+    notes = {}
+    for key, text in re.findall(r"^ \* @(\w+)(?::[ \t]*(.*))?$", comment.group(0) if comment else "",
+                                re.M):
+        notes[key] = f"{notes[key]}; {text}" if key in notes else text
     if "property" not in notes:
         return None
     expect = notes.get("expect", "restore")
