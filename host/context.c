@@ -103,6 +103,7 @@ struct ovm_error *ovm_create(const struct ovm_attach_options *options, struct ov
 	ovm->log = options->log;
 	ovm->log_arg = options->log_arg;
 	ovm->read_only = options->read_only;
+	ovm->ghost_limit = OVM_DEFAULT_GHOST_LIMIT;
 	ovm->budget = (struct ovm_llv_budget){.cancelled = ovm_cancelled, .arg = ovm};
 	ovm->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ovm->cancel_fd < 0) {

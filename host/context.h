@@ -13,12 +13,19 @@
 #include "vmi/llview.h"
 #include "vmi/vm.h"
 
+enum {
+	/* As criu dump has it. */
+	OVM_DEFAULT_GHOST_LIMIT = 1 << 20,
+};
+
 struct ovm {
 	struct ovm_vm *vm;
 	struct ovm_kernel *kernel;
 	struct ovm_llv *llv;
 	/* Of each extraction. */
 	struct ovm_llv_budget budget;
+	/* Larger files without a name are not saved; bytes. */
+	uint64_t ghost_limit;
 	/* Made by the first dump. */
 	struct ovm_engine *engine;
 	/* Guest memory is never written. */

@@ -149,8 +149,11 @@ struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *optio
 
 	if (!err)
 		err = check_options(&dump.options);
-	if (!err)
+	if (!err) {
+		ovm->ghost_limit = dump.options.ghost_limit ? dump.options.ghost_limit
+							    : OVM_DEFAULT_GHOST_LIMIT;
 		err = prepare(&dump);
+	}
 	if (!err)
 		err = run(&dump);
 	if (!err && result)

@@ -66,7 +66,8 @@ static struct ovm_error *look_once(struct ovm_dump *dump, struct ovm_llv_arena *
 				   const struct ovm_rec_tree **ret)
 {
 	struct ovm *ovm = dump->ovm;
-	struct ovm_extract_tree_args args = {.pid = dump->options.pid};
+	struct ovm_extract_tree_args args = {.pid = dump->options.pid,
+					     .ghost_limit = ovm->ghost_limit};
 	struct ovm_error *err =
 		ovm_llv_run(ovm->llv, "ovm_extract_tree", OVM_LLV_ENTRY(ovm_extract_tree), &args,
 			    &ovm->budget, arena);

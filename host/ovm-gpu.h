@@ -182,6 +182,11 @@ struct ovm_dump_options {
 	/** Write nothing into the guest: pause the VM for the whole copy; needs OVM_LEAVE_RUNNING.
 	 */
 	bool read_only;
+	/**
+	 * Largest file without a name whose content is saved, bytes; 0: 1 MiB. Pages of such files
+	 * that are not in the guest's memory can't be saved, however small the file is.
+	 */
+	uint64_t ghost_limit;
 };
 
 /** Figures of a dump; times in microseconds. */

@@ -464,7 +464,7 @@ static struct ovm_error *fill_process(struct ovm *ovm, const struct ovm_state *s
 
 static struct ovm_error *extract(struct ovm *ovm, int32_t pid, struct ovm_state *state)
 {
-	struct ovm_extract_tree_args args = {.pid = pid};
+	struct ovm_extract_tree_args args = {.pid = pid, .ghost_limit = ovm->ghost_limit};
 	struct ovm_error *err =
 		ovm_llv_run(ovm->llv, "ovm_extract_tree", OVM_LLV_ENTRY(ovm_extract_tree), &args,
 			    &ovm->budget, state->arena);

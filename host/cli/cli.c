@@ -61,6 +61,24 @@ bool cli_parse_number(const char *text, long min, long max, long *ret)
 	return !errno && end != text && !*end && *ret >= min && *ret <= max;
 }
 
+bool cli_parse_size(const char *text, uint64_t *ret)
+{
+	static const char suffixes[] = "KMG";
+	const char *suffix;
+	char *end;
+	unsigned long number;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || !number)
+		return false;
+	suffix = *end ? strchr(suffixes, *end) : NULL;
+	if (*end && (!suffix || end[1]))
+		return false;
+	return !__builtin_mul_overflow(
+		number, suffix ? UINT64_C(1024) << 10 * (suffix - suffixes) : 1, ret);
+}
+
 bool cli_parse_timeout(const char *text, unsigned int *ret)
 {
 	char *end;

@@ -57,6 +57,9 @@ int cli_usage_error(const struct cli_common *common, const char *format, ...)
 /** Read a decimal number in @min..@max; false for anything else. */
 bool cli_parse_number(const char *text, long min, long max, long *ret);
 
+/** Read a number of bytes, not 0, that may end with K, M or G; false for anything else. */
+bool cli_parse_size(const char *text, uint64_t *ret);
+
 /** Read seconds, up to a day, as milliseconds; false for anything else. */
 bool cli_parse_timeout(const char *text, unsigned int *ret);
 

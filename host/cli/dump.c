@@ -28,6 +28,8 @@ static const char usage[] =
 	"                         copied, and the process can't be killed or stopped (needs -R)\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
+	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
+	"                         or G (default: 1M)\n"
 	"  --timeout SECONDS      wait at most so long for a consistent state (default: 5)\n"
 	"  --json                 figures of the dump as JSON\n"
 	"  -v, --verbose          say what is being done, each write of guest memory too;\n"
@@ -185,6 +187,13 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 			return cli_usage_error(
 				common, "--timeout takes seconds up to 86400, not '%s'", optarg);
 		return -1;
+	case CLI_OPT_SPECIFIC + 2:
+		if (!cli_parse_size(optarg, &dump->ghost_limit))
+			return cli_usage_error(common,
+					       "--ghost-limit takes bytes, or a number with K, M "
+					       "or G behind it, not '%s'",
+					       optarg);
+		return -1;
 	}
 	return -1;
 }
@@ -221,6 +230,7 @@ int cli_dump(int argc, char **argv)
 		{"jobs", required_argument, NULL, 'j'},
 		{"backend", required_argument, NULL, CLI_OPT_SPECIFIC},
 		{"timeout", required_argument, NULL, CLI_OPT_SPECIFIC + 1},
+		{"ghost-limit", required_argument, NULL, CLI_OPT_SPECIFIC + 2},
 		{NULL, 0, NULL, 0},
 	};
 	struct cli_common common = {.command = "dump"};

@@ -285,6 +285,11 @@ static void check_fd(struct ovm_image_report *report, const struct ovm_image_pro
 	};
 
 	check_holder(report, fd);
+	if (file->other_name)
+		ovm_image_warn(report,
+			       "fd %d: the name that it was opened by is gone: it is restored by "
+			       "another one, %s",
+			       fd->fd, file_name(file, quoted));
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
 		if (problems[i])
 			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd,

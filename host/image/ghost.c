@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files without a name: ghost-file-ID.img, one for each inode, and remap-fpath.img, which tells for
- * each entry of files.img that needs one which it is (CRIU 3.17.1, criu/files-reg.c).
+ * Files without a name, directories and FIFOs among them: ghost-file-ID.img, one for each inode,
+ * and remap-fpath.img, which tells for each entry of files.img that needs one which it is
+ * (CRIU 3.17.1, criu/files-reg.c).
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -25,12 +26,13 @@ const char *ovm_image_ghost_problem(const struct ovm_rec_file *file)
 	const struct ovm_rec_ghost *ghost = file->ghost;
 	uint64_t end = 0;
 
-	if (ghost->size > OVM_REC_GHOST_MAX)
-		return "is deleted and has more than the 1 MiB that is saved of such files: give "
-		       "it a name again, or shorten it";
+	if (ghost->too_large)
+		return "is deleted and larger than what is saved of such files (--ghost-limit, 1 "
+		       "MiB by default): raise that, give it a name again, or shorten it";
 	if (ghost->nr_missing)
 		return "is deleted, and not all of it is in the guest's memory: have it read in "
-		       "the guest ('cat /proc/PID/fd/N >/dev/null'), without swap";
+		       "the guest ('cat /proc/PID/fd/N >/dev/null', or map_files/N-N, or exe), "
+		       "without swap";
 	for (const struct ovm_rec_ghost_data *data = ghost->data; data; data = data->next) {
 		if (data->offset < end || data->offset > ghost->size ||
 		    data->bytes.len > ghost->size - data->offset)
@@ -92,7 +94,7 @@ static struct ovm_error *put_content(struct ovm_image_file *image,
 	struct ovm_error *err = NULL;
 
 	if (ghost->size < CHUNKS_MIN)
-		return put_whole(image, ghost);
+		return put_whole(image, ghost); /* nothing, of what is no regular file */
 	while (data && !err)
 		err = put_chunk(image, &data);
 	return err;
@@ -148,10 +150,36 @@ static int compare_inodes(const void *left, const void *right)
 		      : ((*a)->order > (*b)->order) - ((*a)->order < (*b)->order);
 }
 
+struct remap {
+	const struct ovm_image_file_ref *ref;
+	uint32_t id;
+};
+
+static bool is_directory(const struct remap *remap)
+{
+	return S_ISDIR(remap->ref->file->mode);
+}
+
+/*
+ * CRIU makes the files in this order, and removes them in the same one: what is in a directory has
+ * to come before it. Made first, where its directory isn't there, it gets another place.
+ */
+static int compare_remaps(const void *left, const void *right)
+{
+	const struct remap *a = left, *b = right;
+	uint64_t x = a->ref->file->path.len, y = b->ref->file->path.len;
+
+	if (is_directory(a) != is_directory(b))
+		return is_directory(a) - is_directory(b);
+	if (is_directory(a) && x != y)
+		return (x < y) - (x > y);
+	return (a->ref->order > b->ref->order) - (a->ref->order < b->ref->order);
+}
+
 /* The entries with the same inode follow each other. */
-static struct ovm_error *write_all(struct ovm_image_file *image,
-				   const struct ovm_image_file_ref *const *refs, size_t nr,
-				   int dir_fd)
+static struct ovm_error *write_ghosts(struct remap *remaps,
+				      const struct ovm_image_file_ref *const *refs, size_t nr,
+				      int dir_fd)
 {
 	struct ovm_error *err = NULL;
 	uint32_t id = 0;
@@ -159,17 +187,27 @@ static struct ovm_error *write_all(struct ovm_image_file *image,
 	for (size_t i = 0; i < nr && !err; i++) {
 		if (!i || refs[i]->file->inode != refs[i - 1]->file->inode)
 			err = write_ghost(refs[i]->file, ++id, dir_fd);
-		if (!err)
-			err = put_remap(image, (uint32_t)refs[i]->order + 1, id);
+		remaps[i] = (struct remap){refs[i], id};
 	}
 	return err;
 }
 
-struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *files, int dir_fd)
+static struct ovm_error *write_remaps(struct remap *remaps, size_t nr, int dir_fd)
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
+	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_REMAP_FPATH, 0, &image);
+
+	qsort(remaps, nr, sizeof(*remaps), compare_remaps);
+	for (size_t i = 0; i < nr && !err; i++)
+		err = put_remap(image, (uint32_t)remaps[i].ref->order + 1, remaps[i].id);
+	return err ? err : ovm_image_file_finish(ovm_take_pointer(image));
+}
+
+struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *files, int dir_fd)
+{
 	_cleanup_free_ const struct ovm_image_file_ref **refs =
 		calloc(files->nr + 1, sizeof(const struct ovm_image_file_ref *));
+	_cleanup_free_ struct remap *remaps = NULL;
 	size_t nr = 0;
 
 	if (!refs)
@@ -179,10 +217,11 @@ struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *file
 			refs[nr++] = files->by_id[i];
 	if (!nr)
 		return NULL;
+	remaps = calloc(nr, sizeof(*remaps));
+	if (!remaps)
+		return ovm_error_no_memory();
 	qsort(refs, nr, sizeof(const struct ovm_image_file_ref *), compare_inodes);
-	struct ovm_error *err = ovm_image_file_create(dir_fd, OVM_IMAGE_REMAP_FPATH, 0, &image);
+	struct ovm_error *err = write_ghosts(remaps, refs, nr, dir_fd);
 
-	if (!err)
-		err = write_all(image, refs, nr, dir_fd);
-	return err ? err : ovm_image_file_finish(ovm_take_pointer(image));
+	return err ? err : write_remaps(remaps, nr, dir_fd);
 }

@@ -56,12 +56,15 @@ const char *ovm_image_seccomp_problem(const struct ovm_rec_thread *thread)
 
 bool ovm_image_seccomp_is_common(const struct ovm_image_process *process)
 {
-	const struct ovm_rec_seccomp *last = process->threads[0].rec->seccomp;
+	const struct ovm_rec_seccomp *last =
+		process->nr_threads ? process->threads[0].rec->seccomp : NULL;
 
+	if (!last)
+		return false;
 	for (size_t i = 0; i < process->nr_threads; i++) {
 		const struct ovm_rec_thread *rec = process->threads[i].rec;
 
-		if (rec->seccomp_mode != MODE_FILTER || !last || !rec->seccomp ||
+		if (rec->seccomp_mode != MODE_FILTER || !rec->seccomp ||
 		    rec->seccomp->filter != last->filter)
 			return false;
 	}
@@ -118,7 +121,7 @@ static int compare_appearance(const void *left, const void *right)
 static void add_process(struct ovm_image_seccomp_table *table,
 			const struct ovm_image_process *process)
 {
-	bool common = process->nr_threads && ovm_image_seccomp_is_common(process);
+	bool common = ovm_image_seccomp_is_common(process);
 
 	for (size_t i = 0; i < process->nr_threads; i++) {
 		const struct ovm_rec_thread *rec = process->threads[i].rec;

@@ -34,6 +34,8 @@ class Workload:
     frozen: bool = False
     not_criu: str = ""
     dynamic: bool = False
+    # Options of the tool for this one.
+    options: list = dataclasses.field(default_factory=list)
     first_pid: int = 0
     # Of the process, when it is ready.
     pid: int = 0
@@ -62,7 +64,7 @@ def _parse(path, index):
     return Workload(path.stem, notes["property"], refused, notes.get("needs", "").split(),
                     "timed" in notes, "busy" in notes, "frozen" in notes,
                     criu[2:].strip() if criu.startswith("no") else "", "dynamic" in notes,
-                    FIRST_PID + PIDS_EACH * index)
+                    notes.get("dump", "").split(), FIRST_PID + PIDS_EACH * index)
 
 
 def all_workloads():
@@ -243,7 +245,8 @@ class CriuDumper:
         leave = "--leave-running" if leave_running else ""
         done = vm.run(f"mkdir -p {inside} && cd {inside} && "
                       f"criu dump --file-locks -t {workload.pid} -D . -o dump.log -v4 {leave} "
-                      f"{self.options} {' '.join(more)}")
+                      f"{self.options} {' '.join(more)} "
+                      f"{' '.join(getattr(workload, 'options', ()))}")
         if done.returncode:
             log = vm.run(f"grep Error {inside}/dump.log || tail -n 5 {inside}/dump.log").output
             return done.returncode, log.decode(errors="replace").strip()
@@ -270,7 +273,8 @@ class OvmDumper:
 
     def dump(self, vm, workload, directory, leave_running=True, timeout=120, more=()):
         command = [self.program, "dump", "--qmp", vm.qmp_path, "-t", str(workload.pid),
-                   "-D", directory, *(["-R"] if leave_running else []), *self.options, *more]
+                   "-D", directory, *(["-R"] if leave_running else []), *self.options, *more,
+                   *getattr(workload, "options", ())]
         if getattr(workload, "busy", False):
             # On a loaded host without KVM, the guest is in its kernel at nearly every pause.
             command += ["--timeout", "30"]

@@ -607,7 +607,7 @@ static struct ovm_error *extract_one(struct ovm *ovm, struct ovm_llv_arena *aren
 {
 	struct ovm_rec_quiescence q = {.pid = pid};
 	struct ovm_extract_quiescence_args first = {.q = &q};
-	struct ovm_extract_tree_args second = {.pid = pid};
+	struct ovm_extract_tree_args second = {.pid = pid, .ghost_limit = 1 << 20};
 	uint64_t start = ovm_now_us();
 	struct ovm_error *err =
 		ovm_llv_run(ovm->llv, "ovm_extract_quiescence",

@@ -136,7 +136,7 @@ static struct ovm_error *look(struct guest *guest, struct ovm_llv_arena *arena,
 static struct ovm_error *extract(struct guest *guest, struct ovm_llv_arena *arena, int32_t pid,
 				 struct ovm_rec_tree **ret)
 {
-	struct ovm_extract_tree_args args = {.pid = pid};
+	struct ovm_extract_tree_args args = {.pid = pid, .ghost_limit = 1 << 20};
 	const struct ovm_llv_budget budget = {.steps = 2000000, .bytes = 64 << 20};
 	struct ovm_error *err = ovm_llv_run(guest->llv, "ovm_extract_tree",
 					    OVM_LLV_ENTRY(ovm_extract_tree), &args, &budget, arena);

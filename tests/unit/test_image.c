@@ -781,6 +781,28 @@ OVM_TEST(image, an_eventfd_has_its_count)
 	ASSERT_EQ_U64(file->efd->flags, 04002);
 }
 
+OVM_TEST(image, a_directory_without_a_name_is_empty)
+{
+	struct ovm_rec_ghost ghost = {.mtime_sec = 7};
+	struct ovm_rec_file *cwd = &model.files[MODEL_CWD];
+	char rest[8];
+
+	image_model_init(&model);
+	cwd->ghost = &ghost;
+	cwd->unlinked = 1;
+	cwd->mode = S_IFDIR | 0711;
+	WITH_DIRECTORY(fd);
+	ASSERT_OK(ovm_image_write(&model.set, fd));
+	MESSAGE(FsEntry, fs, "fs-4711.img", fs_entry__descriptor, 0);
+	MESSAGE(RemapFilePathEntry, remap, "remap-fpath.img", remap_file_path_entry__descriptor, 0);
+	ASSERT_EQ_U64(remap->orig_id, fs->cwd_id);
+	__attribute__((cleanup(free_message))) GhostFileEntry *entry =
+		read_ghost("ghost-file-1.img", rest, sizeof(rest));
+	ASSERT_TRUE(entry);
+	ASSERT_EQ_U64(entry->mode, S_IFDIR | 0711);
+	ASSERT_FALSE(entry->has_chunks || entry->has_size || rest[0]);
+}
+
 OVM_TEST(image, a_signalfd_has_its_signals)
 {
 	struct ovm_rec_signalfd signalfd = {.signals = 0x8000000000000201};

@@ -390,8 +390,16 @@ OVM_TEST(image_check, refuses_files_without_a_name_whose_content_is_not_there)
 	ghost.size = 4100;
 	data[1].offset = 6;
 	ASSERT_REFUSED("has content beyond its end");
-	ghost.size = (1 << 20) + 1;
-	ASSERT_REFUSED("has more than the 1 MiB");
+	ghost.too_large = 1;
+	ASSERT_REFUSED("is deleted and larger than what is saved of such files (--ghost-limit");
+}
+
+OVM_TEST(image_check, tells_of_files_that_are_opened_by_another_name)
+{
+	start();
+	m.files[MODEL_LOG].other_name = 1;
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_TRUE(strstr(warnings, "is restored by another one, /var/log/program"));
 }
 
 OVM_TEST(image_check, takes_proc_files_of_its_own)

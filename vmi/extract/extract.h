@@ -169,6 +169,7 @@ struct ovm_files {
 	struct ovm_rec_file __host *__host *tail;
 	/* Identity of the mount namespace of the process that is being extracted. */
 	__u64 mnt_ns;
+	__u64 ghost_limit;
 	struct ovm_rec_tree __host *tree;
 };
 
@@ -181,6 +182,8 @@ LLV_SHARED struct ovm_rec_file __host *ovm_file_find(struct ovm_files __host *fi
 						     __u64 identity);
 /** The record of @file, made when it is met for the first time. */
 LLV_SHARED struct ovm_rec_file __host *ovm_file(struct ovm_files __host *files, struct file *file);
+/** Whether the name that a file was opened by is gone, though it has others. */
+LLV_SHARED bool ovm_file_lost_its_name(const struct file *file);
 LLV_SHARED void ovm_fds(struct ovm_files __host *files, struct files_struct *table,
 			struct ovm_rec_process __host *rec);
 LLV_SHARED void ovm_fs(struct ovm_files __host *files, struct fs_struct *fs,
@@ -237,7 +240,7 @@ LLV_SHARED __s32 ovm_pidfd(const struct file *file);
 
 /** Whether an inode is that of a regular file without a name, whose page cache is its content. */
 LLV_SHARED bool ovm_inode_is_ghost(const struct inode *inode);
-/** The content of such a file. */
+/** What is to be known of a file without a name; NULL if it is no such file, or can't be made. */
 LLV_SHARED struct ovm_rec_ghost __host *ovm_ghost(struct ovm_files __host *files,
 						  const struct inode *inode);
 

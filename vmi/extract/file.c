@@ -28,8 +28,14 @@ enum {
 	MAX_FDS = 1 << 26,
 	MQUEUE_SUPER_MAGIC = 0x19800202, /* ipc/mqueue.c */
 	ANON_PIDFS_MAGIC = 0x50494446,	 /* PID_FS_MAGIC, since v6.9 */
+	MAX_NAMES = 1 << 20,
 	/* Pages of 1 GiB, the largest of x86-64. */
 	MAX_HUGE_ORDER = 18,
+};
+
+/* Where a path is. */
+struct ovm_place {
+	__u64 mnt_ns;
 };
 
 /* Super blocks that the kernel mounts for itself have SB_KERNMOUNT. */
@@ -175,6 +181,47 @@ static bool is_unlinked(const struct dentry *dentry)
 	return !dentry->d_hash.pprev && dentry != dentry->d_parent;
 }
 
+LLV_SHARED bool ovm_file_lost_its_name(const struct file *file)
+{
+	return is_unlinked(file->f_path.dentry) && file->f_inode->i_nlink;
+}
+
+/* Any name of an inode that is in use, as far as the kernel remembers; else NULL. */
+static struct dentry *hashed_name(const struct inode *inode)
+{
+	const struct hlist_node *node = inode->i_dentry.first;
+
+	for (unsigned int nr = 0; node; node = node->next) {
+		struct dentry *dentry = hlist_entry(node, struct dentry, d_u.d_alias);
+
+		if (++nr > MAX_NAMES)
+			llv_fail(LLV_CORRUPT, inode, "list of an inode's names does not end");
+		if (!is_unlinked(dentry))
+			return dentry;
+	}
+	return NULL;
+}
+
+/* A file of several names, whose name was removed, or whose path is below a removed one. */
+static void locate_by_other_name(struct ovm_files __host *files, const struct path *path,
+				 struct ovm_rec_file __host *rec)
+{
+	struct dentry *other = hashed_name(path->dentry->d_inode);
+	struct ovm_rec_bytes __host *found = llv_new(struct ovm_rec_bytes);
+	struct ovm_place __host *place = llv_new(struct ovm_place);
+
+	if (!other)
+		return;
+	ovm_path(other, path->mnt, found, &place->mnt_ns);
+	if (!place->mnt_ns || place->mnt_ns != files->mnt_ns)
+		return;
+	rec->path = *found;
+	rec->mnt_ns = place->mnt_ns;
+	rec->reachable = 1;
+	rec->unlinked = 0;
+	rec->other_name = 1;
+}
+
 static void locate_by_path(struct ovm_files __host *files, const struct path *path,
 			   struct ovm_rec_file __host *rec)
 {
@@ -182,6 +229,9 @@ static void locate_by_path(struct ovm_files __host *files, const struct path *pa
 	ovm_path(path->dentry, path->mnt, &rec->path, &rec->mnt_ns);
 	rec->reachable = rec->mnt_ns && rec->mnt_ns == files->mnt_ns;
 	rec->unlinked = is_unlinked(path->dentry) || rec->nlink == 0;
+	if (rec->unlinked && rec->nlink && (rec->mode & S_IFMT) != S_IFDIR &&
+	    llv_field_exists(struct dentry, d_u.d_alias))
+		locate_by_other_name(files, path, rec);
 }
 
 static void locate(struct ovm_files __host *files, const struct path *path,
@@ -245,11 +295,14 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 {
 	switch (rec->kind) {
 	case OVM_REC_FILE_REGULAR:
-		if (ovm_inode_is_ghost(file->f_inode))
-			rec->ghost = ovm_ghost(files, file->f_inode);
+	case OVM_REC_FILE_DIRECTORY:
+		rec->ghost = ovm_ghost(files, file->f_inode);
+		break;
+	case OVM_REC_FILE_FIFO:
+		rec->ghost = ovm_ghost(files, file->f_inode);
+		rec->pipe = ovm_pipe(files, file);
 		break;
 	case OVM_REC_FILE_PIPE:
-	case OVM_REC_FILE_FIFO:
 		rec->pipe = ovm_pipe(files, file);
 		break;
 	case OVM_REC_FILE_EVENTFD:
@@ -370,6 +423,8 @@ LLV_SHARED struct ovm_rec_file __host *ovm_path_record(struct ovm_files __host *
 	inode_facts(path->dentry->d_inode, rec);
 	rec->kind = kind;
 	locate_by_path(files, path, rec);
+	if (kind == OVM_REC_FILE_DIRECTORY)
+		rec->ghost = ovm_ghost(files, path->dentry->d_inode);
 	return rec;
 }
 

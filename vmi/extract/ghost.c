@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Files that have no name any more, and are open or mapped: their content is nowhere but in the
- * file, and part of what is saved.
+ * file, and part of what is saved. Directories are empty, what is in FIFOs is known as that of
+ * pipes.
  *
  * It is taken from the page cache. That of tmpfs and ramfs is all there is; of a file on a disk,
  * pages that are not in the cache are out of reach.
@@ -35,13 +36,26 @@ static bool is_memory_only(const struct super_block *sb)
 	return sb->s_magic == TMPFS_MAGIC || sb->s_magic == (u32)K_RAMFS_MAGIC;
 }
 
-LLV_SHARED bool ovm_inode_is_ghost(const struct inode *inode)
+/* Nameless, on a file system where it can be made again. */
+static bool is_nameless(const struct inode *inode)
 {
 	const struct super_block *sb = inode->i_sb;
 
-	return (inode->i_mode & S_IFMT) == S_IFREG && !inode->i_nlink &&
-	       !ovm_inode_is_internal_memory(inode) && !ovm_inode_is_hugetlb(inode) &&
+	return !inode->i_nlink && !ovm_inode_is_internal_memory(inode) &&
+	       !ovm_inode_is_hugetlb(inode) &&
 	       (is_memory_only(sb) || sb->s_type->fs_flags & K_FS_REQUIRES_DEV);
+}
+
+LLV_SHARED bool ovm_inode_is_ghost(const struct inode *inode)
+{
+	return (inode->i_mode & S_IFMT) == S_IFREG && is_nameless(inode);
+}
+
+static bool can_be_made(const struct inode *inode)
+{
+	u32 type = inode->i_mode & S_IFMT;
+
+	return (type == S_IFREG || type == S_IFDIR || type == S_IFIFO) && is_nameless(inode);
 }
 
 static void times(const struct inode *inode, struct ovm_rec_ghost __host *rec)
@@ -110,15 +124,18 @@ static void content(struct ovm_rec_ghost __host *rec, const struct ovm_rec_shmem
 	rec->nr_missing = pages - nr;
 }
 
-static struct ovm_rec_ghost __host *one(const struct inode *inode)
+static struct ovm_rec_ghost __host *one(const struct inode *inode, u64 limit)
 {
 	struct ovm_rec_ghost __host *rec = llv_new(struct ovm_rec_ghost);
 	const struct ovm_rec_shmem __host *cache;
 
 	rec->inode = OVM_IDENTITY(inode);
-	rec->size = inode->i_size;
 	times(inode, rec);
-	if (rec->size > OVM_REC_GHOST_MAX)
+	if (!ovm_inode_is_ghost(inode))
+		return rec;
+	rec->size = inode->i_size;
+	rec->too_large = rec->size > limit;
+	if (rec->too_large)
 		return rec;
 	cache = ovm_page_cache(inode);
 	content(rec, cache);
@@ -135,10 +152,12 @@ LLV_SHARED struct ovm_rec_ghost __host *ovm_ghost(struct ovm_files __host *files
 		&files->ghosts[OVM_FILE_BUCKET(OVM_IDENTITY(inode))];
 	struct ovm_rec_ghost __host *rec = *bucket;
 
+	if (!can_be_made(inode))
+		return NULL;
 	while (rec && rec->inode != OVM_IDENTITY(inode))
 		rec = rec->next;
 	if (!rec) {
-		rec = one(inode);
+		rec = one(inode, files->ghost_limit);
 		rec->next = *bucket;
 		*bucket = rec;
 	}

@@ -198,6 +198,7 @@ LLV_ENTRY(ovm_extract_tree, struct ovm_extract_tree_args, args)
 		llv_fail(LLV_NOT_FOUND, 0, "no process with this pid in the guest");
 	files->tail = &tree->files;
 	files->tree = tree;
+	files->ghost_limit = args->ghost_limit;
 	tree->processes = process(files, leader, NULL);
 	link = &tree->processes->next;
 	for (struct ovm_rec_process __host *p = tree->processes; p; p = p->next)

@@ -143,6 +143,8 @@ static void file_locks(struct file *file, struct locks __host *locks)
 		CHECK_SPIN(locks, "file_lock_context->flc_lock", lock);
 
 	CHECK_SPIN(locks, "file->f_lock", &file->f_lock);
+	if (ovm_file_lost_its_name(file))
+		CHECK_SPIN(locks, "inode->i_lock", &file->f_inode->i_lock);
 	/* Shares its place with other things in files that have no position (v6.12). */
 	if (type == S_IFREG || type == S_IFDIR)
 		CHECK_MUTEX(locks, "file->f_pos_lock", &file->f_pos_lock);

@@ -468,11 +468,6 @@ struct ovm_rec_file_lock {
 	__u64 start, end;
 };
 
-enum {
-	/* Larger files without a name have no content here. */
-	OVM_REC_GHOST_MAX = 1 << 20,
-};
-
 /* A part of a file, from the page cache; they ascend. */
 struct ovm_rec_ghost_data {
 	struct ovm_rec_ghost_data __host *next;
@@ -480,11 +475,12 @@ struct ovm_rec_ghost_data {
 	struct ovm_rec_bytes bytes;
 };
 
-/* A regular file that has no name any more. */
+/* A regular file, directory or FIFO that has no name any more; only the first has content. */
 struct ovm_rec_ghost {
 	struct ovm_rec_ghost __host *next;
 	__u64 inode; /* identity */
 	__u64 size;
+	__u8 too_large; /* larger than was asked for: without content */
 	__s64 atime_sec, mtime_sec;
 	__u32 atime_nsec, mtime_nsec;
 	struct ovm_rec_ghost_data __host *data;
@@ -511,7 +507,9 @@ struct ovm_rec_file {
 	 * that has called chroot(2) sees only the part below its own root. For anon inodes and
 	 * pseudo file systems: the dentry's name ("[eventpoll]", "socket", "memfd:name"). */
 	struct ovm_rec_bytes path;
-	__u8 unlinked;	/* the dentry is unhashed or nlink is 0 */
+	__u8 unlinked; /* the dentry is unhashed or nlink is 0 */
+	/* The name that it was opened by is gone: @path is that of another link to the inode. */
+	__u8 other_name;
 	__u8 reachable; /* the mount is in the task's mount namespace */
 	__s32 mnt_id;
 	__u64 mnt_ns; /* identity of the mount's namespace */
@@ -921,7 +919,9 @@ struct ovm_extract_quiescence_args {
 };
 
 struct ovm_extract_tree_args {
-	__s32 pid;			  /* in: the root, in the initial pid namespace */
+	__s32 pid; /* in: the root, in the initial pid namespace */
+	/* In: larger files without a name have no content; bytes. */
+	__u64 ghost_limit;
 	struct ovm_rec_tree __host *tree; /* out */
 };
 
