@@ -16,6 +16,7 @@ enum {
 	MEMFD_NAME_MAX = 6 + 249,
 	NR_SEALS = 5,
 	/* fcntl(2), F_SETOWN_EX: kinds of owners. */
+	OWNER_THREAD = 0,
 	OWNER_PGRP = 2,
 	MEM_MAJOR = 1,
 };
@@ -106,6 +107,14 @@ static bool has_group(const struct ovm_image_report *report, int32_t pgid)
 	return false;
 }
 
+static bool has_process(const struct ovm_image_report *report, int32_t pid)
+{
+	for (size_t i = 0; i < report->set->nr_processes; i++)
+		if (report->set->processes[i].rec->pid == pid)
+			return true;
+	return false;
+}
+
 static const char *owner_problem(const struct ovm_image_report *report,
 				 const struct ovm_rec_file *file)
 {
@@ -113,10 +122,13 @@ static const char *owner_problem(const struct ovm_image_report *report,
 		return "sends an impossible signal to its owner";
 	if (!file->owner_pid)
 		return NULL;
-	bool own = file->owner_pid_type == OWNER_PGRP
-			   ? has_group(report, file->owner_pid)
-			   : ovm_image_set_has_thread(report, file->owner_pid);
+	bool own = file->owner_pid_type == OWNER_PGRP ? has_group(report, file->owner_pid)
+						      : has_process(report, file->owner_pid);
 
+	if (!own && file->owner_pid_type == OWNER_THREAD &&
+	    ovm_image_set_has_thread(report, file->owner_pid))
+		return "sends signals to a thread that isn't a process' first one (F_SETOWN_EX): "
+		       "CRIU opens files before it makes threads";
 	return own && file->owner_pid_type <= OWNER_PGRP
 		       ? NULL
 		       : "sends signals to a process that is not saved (F_SETOWN)";
