@@ -56,8 +56,18 @@ static bool find_opened(struct opened *opened, const struct ovm_rec_process *rec
 	return true;
 }
 
-static const char *problem(struct opened *opened, const struct ovm_rec_process *rec,
-			   const struct ovm_rec_file *file)
+/* Those of the set that wait make their calls again. */
+static bool is_waited_for(const struct ovm_image_report *report, struct opened *opened,
+			  const struct ovm_rec_file_lock *lock)
+{
+	for (const struct ovm_rec_lock_waiter *w = lock->waiters; w; w = w->next)
+		if (++opened->nr_looks > MAX_LOOKS || !ovm_image_set_has_thread(report, w->pid))
+			return true;
+	return false;
+}
+
+static const char *problem(const struct ovm_image_report *report, struct opened *opened,
+			   const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
 {
 	for (const struct ovm_rec_file_lock *lock = file->locks; lock; lock = lock->next) {
 		const char *text = ovm_image_file_lock_problem(lock);
@@ -68,6 +78,9 @@ static const char *problem(struct opened *opened, const struct ovm_rec_process *
 			continue;
 		if (text)
 			return text;
+		if (is_waited_for(report, opened, lock))
+			return "is locked, and a process that is not saved waits for that, or is "
+			       "about to: let it get the lock, or end it";
 		if (lock->kind == OVM_REC_FILE_LOCK_POSIX &&
 		    bsearch(&file->inode, opened->inodes, opened->nr, sizeof(*opened->inodes),
 			    compare_inodes))
@@ -102,7 +115,7 @@ void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ov
 	}
 	inodes = opened.inodes;
 	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next) {
-		const char *text = fd->file ? problem(&opened, p->rec, fd->file) : NULL;
+		const char *text = fd->file ? problem(report, &opened, p->rec, fd->file) : NULL;
 		char quoted[OVM_IMAGE_QUOTED_MAX];
 
 		if (text)

@@ -40,9 +40,6 @@ const char *ovm_image_file_lock_problem(const struct ovm_rec_file_lock *lock)
 		       "given up";
 	if (has_range(lock) && (lock->end > INT64_MAX || lock->start > lock->end))
 		return "has a lock on an impossible range";
-	if (lock->waited_for)
-		return "is locked, and another process waits for that, or is about to: let it get "
-		       "the lock, or end it";
 	return NULL;
 }
 

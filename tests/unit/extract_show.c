@@ -252,7 +252,8 @@ static struct json_object *show_file_locks(const struct ovm_rec_file_lock *lock)
 
 		NUMBER(o, lock, kind);
 		NUMBER(o, lock, exclusive);
-		NUMBER(o, lock, waited_for);
+		if (lock->waiters)
+			SIGNED(o, lock->waiters, pid);
 		NUMBER(o, lock, start);
 		NUMBER(o, lock, end);
 		json_object_array_add(array, o);

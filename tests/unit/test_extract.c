@@ -284,7 +284,7 @@ static void check_locks(const struct ovm_rec_file_lock *lock)
 		ASSERT_EQ_U64(lock->exclusive, expected[i].exclusive);
 		ASSERT_EQ_U64(lock->start, expected[i].start);
 		ASSERT_EQ_U64(lock->end, expected[i].end);
-		ASSERT_TRUE(!lock->waited_for);
+		ASSERT_TRUE(!lock->waiters);
 	}
 	ASSERT_TRUE(!lock);
 }

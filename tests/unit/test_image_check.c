@@ -310,6 +310,8 @@ OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)
 	m.files[MODEL_CWD].unlinked = 1;
 	ASSERT_REFUSED("working directory: /home is deleted");
 	start();
+	m.files[MODEL_LOG].owner_pid = MODEL_TID;
+	ASSERT_REFUSED("a thread that isn't a process' first one");
 	m.files[MODEL_LOG].owner_pid = 99;
 	ASSERT_REFUSED("F_SETOWN");
 	start();
@@ -320,6 +322,7 @@ OVM_TEST(image_check, refuses_files_that_can_t_be_opened_again)
 
 OVM_TEST(image_check, refuses_locks_that_can_t_be_taken_again)
 {
+	struct ovm_rec_lock_waiter waiter = {.pid = MODEL_PID};
 	struct ovm_rec_file_lock lock = {.kind = OVM_REC_FILE_LOCK_POSIX, .start = 3, .end = 3};
 	struct ovm_rec_file *file = &m.files[MODEL_LOG];
 
@@ -339,8 +342,10 @@ OVM_TEST(image_check, refuses_locks_that_can_t_be_taken_again)
 	ASSERT_REFUSED("has a lock on an impossible range");
 	lock.end--;
 	ASSERT_OK(ovm_image_check(&m.set));
-	lock.waited_for = 1;
-	ASSERT_REFUSED("fd 1: /var/log/program is locked, and another process waits");
+	lock.waiters = &waiter;
+	ASSERT_OK(ovm_image_check(&m.set));
+	waiter.pid = -1;
+	ASSERT_REFUSED("fd 1: /var/log/program is locked, and a process that is not saved waits");
 	lock = (struct ovm_rec_file_lock){.kind = OVM_REC_FILE_LOCK_OTHER};
 	ASSERT_REFUSED("has a lease that is being broken");
 	lock.kind = 77;

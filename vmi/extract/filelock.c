@@ -15,6 +15,8 @@
 struct file_lock_core___ovm {
 	struct list_head flc_list;
 	struct list_head flc_blocked_requests;
+	struct list_head flc_blocked_member;
+	int flc_pid;
 	void *flc_owner;
 	unsigned int flc_flags;
 	unsigned char flc_type;
@@ -31,6 +33,9 @@ struct file_lock___core {
 
 enum {
 	MAX_LOCKS = 1 << 20,
+	/* Waiters that wait for one another are looked at so deep. */
+	MAX_WAITERS = 1 << 16,
+	MAX_DEPTH = 32,
 	K_FL_POSIX = 1,
 	K_FL_FLOCK = 2,
 	K_FL_LEASE = 32,
@@ -74,9 +79,47 @@ static struct ovm_rec_file_lock __host *add(struct found __host *found, u32 flag
 	return rec;
 }
 
-static bool is_waited_for(const struct list_head *requests)
+static void add_waiter(struct ovm_rec_file_lock __host *rec, __s32 pid)
 {
-	return requests->next != requests;
+	struct ovm_rec_lock_waiter __host *waiter = llv_new(struct ovm_rec_lock_waiter);
+
+	waiter->pid = pid;
+	waiter->next = rec->waiters;
+	rec->waiters = waiter;
+}
+
+/*
+ * Requests that wait for a lock, and those that wait for them. Locks of open files are nobody's:
+ * their requests have the pid -1.
+ */
+LLV_SHARED u32 ovm_lock_waiters(struct ovm_rec_file_lock __host *rec,
+				const struct list_head *requests, u32 nr, u32 depth)
+{
+	const struct file_lock_core___ovm *core;
+	const struct file_lock *lock;
+
+	if (requests->next == requests)
+		return nr;
+	if (depth > MAX_DEPTH) {
+		add_waiter(rec, 0);
+		return nr + 1;
+	}
+	if (llv_type_exists(struct file_lock_core)) {
+		list_for_each_entry(core, requests, flc_blocked_member) {
+			if (++nr > MAX_WAITERS)
+				llv_fail(LLV_CORRUPT, requests, "list of waiters does not end");
+			add_waiter(rec, core->flc_pid);
+			nr = ovm_lock_waiters(rec, &core->flc_blocked_requests, nr, depth + 1);
+		}
+		return nr;
+	}
+	list_for_each_entry(lock, requests, fl_blocked_member) {
+		if (++nr > MAX_WAITERS)
+			llv_fail(LLV_CORRUPT, requests, "list of waiters does not end");
+		add_waiter(rec, (__s32)lock->fl_pid);
+		nr = ovm_lock_waiters(rec, &lock->fl_blocked_requests, nr, depth + 1);
+	}
+	return nr;
 }
 
 static void count(struct found __host *found, const struct list_head *list)
@@ -93,7 +136,7 @@ static void one_with_core(struct found __host *found, const struct file_lock_cor
 	if (OVM_IDENTITY(core->flc_file) != found->file)
 		return;
 	rec = add(found, core->flc_flags, core->flc_type, OVM_IDENTITY(core->flc_owner));
-	rec->waited_for = is_waited_for(&core->flc_blocked_requests);
+	ovm_lock_waiters(rec, &core->flc_blocked_requests, 0, 0);
 	/* Leases have a structure of their own, and no range. */
 	if (core->flc_flags & K_FL_POSIX) {
 		lock = (const struct file_lock___core *)((unsigned long)core -
@@ -110,7 +153,7 @@ static void one(struct found __host *found, const struct file_lock *lock)
 	if (OVM_IDENTITY(lock->fl_file) != found->file)
 		return;
 	rec = add(found, lock->fl_flags, lock->fl_type, OVM_IDENTITY(lock->fl_owner));
-	rec->waited_for = is_waited_for(&lock->fl_blocked_requests);
+	ovm_lock_waiters(rec, &lock->fl_blocked_requests, 0, 0);
 	if (lock->fl_flags & K_FL_POSIX) {
 		rec->start = (u64)lock->fl_start;
 		rec->end = (u64)lock->fl_end;

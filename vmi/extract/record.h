@@ -457,13 +457,19 @@ enum ovm_rec_file_lock_kind {
 	OVM_REC_FILE_LOCK_OTHER,
 };
 
+/* Who waits for a lock, in a system call. */
+struct ovm_rec_lock_waiter {
+	struct ovm_rec_lock_waiter __host *next;
+	__s32 pid; /* of the process; negative or 0: not known */
+};
+
 struct ovm_rec_file_lock {
 	struct ovm_rec_file_lock __host *next;
 	enum ovm_rec_file_lock_kind kind;
 	/* Identity of the descriptor table that took a POSIX lock; of others, that of the file. */
 	__u64 owner;
 	__u8 exclusive; /* F_WRLCK, not F_RDLCK */
-	__u8 waited_for;
+	struct ovm_rec_lock_waiter __host *waiters;
 	/* First and last byte, POSIX and OFD only. */
 	__u64 start, end;
 };
