@@ -123,7 +123,7 @@ static void add_process(struct ovm_image_seccomp_table *table,
 {
 	bool common = ovm_image_seccomp_is_common(process);
 
-	for (size_t i = 0; i < process->nr_threads; i++) {
+	for (size_t i = 0; i < process->nr_threads && !process->rec->zombie; i++) {
 		const struct ovm_rec_thread *rec = process->threads[i].rec;
 
 		if (rec->seccomp_mode != MODE_FILTER || (common && i))

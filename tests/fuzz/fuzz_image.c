@@ -22,6 +22,7 @@
 enum {
 	MAX_PROCESSES = 4,
 	MAX_THREADS = 3,
+	MAX_FILTERS = 3,
 	MAX_VMAS = 12,
 	MAX_FILES = 8,
 	MAX_FDS = 6,
@@ -160,8 +161,25 @@ static struct ovm_rec_signal *make_signals(struct input *in)
 	return nr ? signals : NULL;
 }
 
+/* Each on top of the one before, so that threads share them or not. */
+static struct ovm_rec_seccomp *make_filters(struct input *in)
+{
+	struct ovm_rec_seccomp *filters = new_array(in, MAX_FILTERS, sizeof(*filters));
+
+	for (size_t i = 0; i < MAX_FILTERS; i++) {
+		filters[i].filter = i + 1;
+		filters[i].prev = i ? &filters[i - 1] : NULL;
+		DAMAGE(in, &filters[i], filter, filter);
+		filters[i].code.len = 8 * take_nr(in, 3) + (take_u8(in) == 1);
+		filters[i].code.data = new_array(in, filters[i].code.len, 1);
+		filters[i].log = take_u8(in) & 1;
+		filters[i].listened = take_u8(in) == 1;
+	}
+	return filters;
+}
+
 static void make_thread(struct input *in, struct ovm_rec_thread *rec, int32_t tid,
-			struct ovm_image_thread *image)
+			struct ovm_rec_seccomp *filters, struct ovm_image_thread *image)
 {
 	uint8_t *xsave = new_array(in, OVM_XSAVE_BYTES, 1);
 
@@ -170,7 +188,8 @@ static void make_thread(struct input *in, struct ovm_rec_thread *rec, int32_t ti
 	rec->creds.user_ns_initial = 1;
 	DAMAGE(in, rec, comm, user_dispatch_mode);
 	/* Bytes that the host has copied are what their length says, whatever it is. */
-	rec->fpstate = (struct ovm_rec_bytes){0};
+	rec->fpstate = rec->lsm_label = (struct ovm_rec_bytes){0};
+	rec->seccomp = rec->seccomp_mode ? &filters[take_u8(in) % MAX_FILTERS] : NULL;
 	rec->creds.groups.gids.len = take_nr(in, 3) * 4;
 	rec->creds.groups.gids.data = new_array(in, rec->creds.groups.gids.len, 1);
 	rec->creds.groups.count = (uint32_t)(rec->creds.groups.gids.len / 4) + (take_u8(in) == 1);
@@ -191,9 +210,11 @@ static void make_threads(struct input *in, struct ovm_image_process *image,
 	size_t nr = take_nr(in, MAX_THREADS);
 	struct ovm_rec_thread *recs = new_array(in, nr, sizeof(*recs));
 	struct ovm_image_thread *threads = new_array(in, nr, sizeof(*threads));
+	struct ovm_rec_seccomp *filters = make_filters(in);
 
 	for (size_t i = 0; i < nr; i++) {
-		make_thread(in, &recs[i], rec->pid + (int32_t)i, &threads[i]);
+		recs[i].seccomp_mode = take_u8(in) % 8 == 1 ? 2 : 0;
+		make_thread(in, &recs[i], rec->pid + (int32_t)i, filters, &threads[i]);
 		recs[i].next = i + 1 < nr ? &recs[i + 1] : NULL;
 	}
 	rec->threads = nr ? recs : NULL;
