@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -244,25 +245,33 @@ static void rest(void)
 		pause();
 }
 
+/* Under a name of their own: tests look for the subject by its. */
+static pid_t fork_relative(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		prctl(PR_SET_NAME, "relative");
+	return pid;
+}
+
 /* A child with a child and a thread, one that is stopped, one that has ended. */
 static void make_family(void)
 {
 	pthread_t thread;
-	pid_t pid = fork();
 
-	if (!pid) {
-		if (!fork())
-			rest();
+	if (!fork_relative()) {
 		setsid();
+		if (!fork_relative())
+			rest();
 		pthread_create(&thread, NULL, sleep_long, NULL);
 		rest();
 	}
-	pid = fork();
-	if (!pid) {
+	if (!fork_relative()) {
 		raise(SIGSTOP);
 		rest();
 	}
-	if (!fork())
+	if (!fork_relative())
 		_exit(7);
 }
 
