@@ -136,12 +136,14 @@ static void check_extended_state(struct ovm_image_report *report,
 				 thread->rec->tid, ovm_xsave_name((unsigned int)i), i);
 }
 
-static void check_registered(struct ovm_image_report *report, const struct ovm_rec_thread *rec)
+/* The parents of all others come back with them. */
+static void check_registered(struct ovm_image_report *report, const struct ovm_rec_thread *rec,
+			     bool root)
 {
 	if (rec->pdeath_signal < 0 || rec->pdeath_signal > OVM_REC_NR_SIGNALS)
 		ovm_image_reason(report, "thread %d: has an impossible parent-death signal (%d)",
 				 rec->tid, rec->pdeath_signal);
-	else if (rec->pdeath_signal)
+	else if (rec->pdeath_signal && root)
 		ovm_image_warn(report,
 			       "thread %d: signal %d is sent to it when its parent dies, which "
 			       "after a restore is 'criu restore', unless that has -d",
@@ -191,7 +193,7 @@ void ovm_image_check_threads(struct ovm_image_report *report, const struct ovm_i
 		check_scheduling(report, thread->rec);
 		check_sharing(report, thread->rec, leader);
 		check_extended_state(report, thread);
-		check_registered(report, thread->rec);
+		check_registered(report, thread->rec, !p->rec->parent);
 		ovm_image_check_policy(report, thread->rec);
 		warn_thread(report, thread->rec);
 	}
