@@ -415,6 +415,7 @@ static struct ovm_error *set_up(struct hostile *hostile)
 		if (!hostile->sets[set].words)
 			return ovm_error_no_memory();
 	}
+	ovm->ghost_limit = OVM_DEFAULT_GHOST_LIMIT;
 	ovm->budget =
 		(struct ovm_llv_budget){.steps = 3000000, .bytes = 64 << 20, .milliseconds = 20000};
 	hostile->freezer = hostile_freezer_create();
