@@ -134,7 +134,7 @@ struct ovm_error *ovm_ps(struct ovm *ovm, struct ovm_process_list **ret);
 /** Free a process list; NULL is fine. */
 void ovm_process_list_free(struct ovm_process_list *list);
 
-/** What becomes of the process after it was dumped. */
+/** What becomes of the processes after they were dumped. */
 enum ovm_leave {
 	/** Kill it, as criu dump does. */
 	OVM_LEAVE_KILLED,
@@ -166,7 +166,7 @@ struct ovm_progress {
 struct ovm_dump_options {
 	/** sizeof(struct ovm_dump_options) */
 	size_t size;
-	/** Process to dump, in the guest's initial pid namespace. */
+	/** Root of the tree of processes to dump, in the guest's initial pid namespace. */
 	int32_t pid;
 	/** Where the images go: a directory that does not exist yet, or an empty one. */
 	const char *directory;
@@ -217,16 +217,16 @@ struct ovm_dump_result {
 };
 
 /**
- * Dump a process into CRIU images.
+ * Dump a process with all its descendants into CRIU images.
  *
- * The process is frozen by the guest's own means and its memory copied while the VM runs; the VM is
- * paused for a moment only, to take what the kernel knows of it. With @options->read_only, and
+ * They are frozen by the guest's own means and their memory copied while the VM runs; the VM is
+ * paused for a moment only, to take what the kernel knows of them. With @options->read_only, and
  * when the VM is paused already, nothing is frozen, and it is paused for all of that.
  *
- * A dump that fails leaves no images, and the process and the VM as they were, also when the
+ * A dump that fails leaves no images, and the processes and the VM as they were, also when the
  * caller is killed. Images appear in @directory all at once when they are complete; only then
- * does the process become what @options->leave says. Should that fail, the images stay, and the
- * process stays frozen, so that it doesn't run twice. @result may be NULL.
+ * do the processes become what @options->leave says. Should that fail, the images stay, and the
+ * processes stay frozen, so that they don't run twice. @result may be NULL.
  *
  * Errors: OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per reason),
  * OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,

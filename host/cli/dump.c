@@ -12,20 +12,20 @@
 static const char usage[] =
 	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR [-R|-s] [OPTIONS]\n"
 	"\n"
-	"Write CRIU images of a process of the guest, to be resumed by 'criu restore' in\n"
-	"another VM. The process is frozen, its memory is copied while the VM runs, and the\n"
-	"VM is paused for a moment to take the rest. When the images are complete, the\n"
-	"process is killed, unless it is to be left. If the dump fails or is interrupted,\n"
-	"the process runs on and there are no images.\n"
+	"Write CRIU images of a process of the guest and all its descendants, to be resumed\n"
+	"by 'criu restore' in another VM. They are frozen, their memory is copied while the VM\n"
+	"runs, and the VM is paused for a moment to take the rest. When the images are\n"
+	"complete, they are killed, unless they are to be left. If the dump fails or is\n"
+	"interrupted, they run on and there are no images.\n"
 	"\n"
 	"  --qmp SOCK             QMP socket of the VM\n"
-	"  -t, --tree PID         process to dump (pid in the guest's initial pid namespace)\n"
+	"  -t, --tree PID         root of the tree to dump (pid in the guest's initial pid namespace)\n"
 	"  -D, --images-dir DIR   directory for the images: a new or an empty one; it appears\n"
 	"                         when they are complete\n"
-	"  -R, --leave-running    leave the process running\n"
-	"  -s, --leave-stopped    leave the process frozen, for 'ovm-gpu thaw' or 'kill'\n"
+	"  -R, --leave-running    leave the processes running\n"
+	"  -s, --leave-stopped    leave them frozen, for 'ovm-gpu thaw' or 'kill'\n"
 	"  --read-only            write nothing into the guest: the VM is paused while all is\n"
-	"                         copied, and the process can't be killed or stopped (needs -R)\n"
+	"                         copied, and nothing can be killed or stopped (needs -R)\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -128,8 +128,10 @@ static int report(const struct cli_common *common, const struct ovm_dump_options
 {
 	if (common->json)
 		return cli_print_json(common, result_json(options, result));
-	printf("%s: pid %d, %u thread%s, %lu pages (%.1f MiB), VM paused for %.1f ms, ",
-	       options->directory, options->pid, result->nr_threads,
+	printf("%s: pid %d, %u process%s, %u thread%s, %lu pages (%.1f MiB), VM paused for "
+	       "%.1f ms, ",
+	       options->directory, options->pid, result->nr_processes,
+	       result->nr_processes == 1 ? "" : "es", result->nr_threads,
 	       result->nr_threads == 1 ? "" : "s",
 	       (unsigned long)(result->pages_written + result->shmem_pages_written),
 	       (double)result->bytes_written / (1 << 20), (double)result->paused_us / 1000);
