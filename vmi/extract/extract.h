@@ -265,6 +265,19 @@ LLV_SHARED void ovm_unix_socket(struct ovm_files __host *files, const struct soc
 				struct ovm_rec_socket __host *rec);
 /** Whether a Unix socket is being changed. */
 LLV_SHARED bool ovm_unix_socket_held(const struct sock *sk);
+LLV_SHARED __u64 ovm_ticks_per_second(void);
+
+/* ---- inet_socket.c, tcp.c ------------------------------------------------------------------ */
+
+/** Whether a socket is of IPv4 or IPv6. */
+LLV_SHARED bool ovm_sock_is_inet(const struct sock *sk);
+LLV_SHARED void ovm_inet_socket(const struct sock *sk, struct ovm_rec_socket __host *rec);
+/** Whether such a socket is being changed. */
+LLV_SHARED bool ovm_inet_socket_held(const struct sock *sk);
+/** Whether it is held from outside. */
+LLV_SHARED bool ovm_inet_socket_is_ours(const struct sock *sk);
+/** What TCP sockets have; @rec->inet is there. */
+LLV_SHARED void ovm_tcp_socket(const struct sock *sk, struct ovm_rec_socket __host *rec);
 
 /* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
 

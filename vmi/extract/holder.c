@@ -38,7 +38,8 @@ static bool has_shared_locks(const struct ovm_rec_file __host *file)
 static bool connects(const struct ovm_rec_file __host *file)
 {
 	return file->pipe || file->eventfd || file->epoll ||
-	       (file->socket && file->socket->unix_socket) || has_shared_locks(file);
+	       (file->socket && (file->socket->unix_socket || file->socket->inet)) ||
+	       has_shared_locks(file);
 }
 
 static bool leads_out(const struct ovm_rec_file __host *file)

@@ -94,6 +94,8 @@ static void socket_lock(const struct file *file, struct locks __host *locks)
 
 	if (sk && ovm_unix_socket_held(sk))
 		REPORT(locks, "unix_sock->lock", sk, 0, 0);
+	if (sk && ovm_sock_is_inet(sk) && ovm_inet_socket_held(sk))
+		REPORT(locks, "sock->sk_lock", sk, 0, 0);
 }
 
 static void mm_locks(struct mm_struct *mm, struct locks __host *locks)

@@ -322,6 +322,74 @@ struct ovm_rec_unix {
 	__u8 has_oob; /* there is a byte sent with MSG_OOB */
 };
 
+enum {
+	/* sk_lock.owned of a socket that this tool holds (vmi/hold.h): "ovm". */
+	OVM_REC_HELD = 0x6d766f,
+	OVM_REC_ICMP_FILTER_WORDS = 8,
+	OVM_REC_DEVICE_LEN = 16,
+};
+
+/* Options with another than their first value that images have no place for. */
+enum ovm_rec_lost_option {
+	OVM_REC_LOST_TOS = 1 << 0,
+	OVM_REC_LOST_TTL = 1 << 1,
+	OVM_REC_LOST_TRANSPARENT = 1 << 2,
+	OVM_REC_LOST_RECVERR = 1 << 3,
+	OVM_REC_LOST_CMSG = 1 << 4, /* IP_PKTINFO and the like, IPV6_RECVPKTINFO and the like */
+	OVM_REC_LOST_MULTICAST = 1 << 5,
+	OVM_REC_LOST_USER_TIMEOUT = 1 << 6,
+	OVM_REC_LOST_DEFER_ACCEPT = 1 << 7,
+	OVM_REC_LOST_FASTOPEN = 1 << 8,
+	OVM_REC_LOST_MAXSEG = 1 << 9,
+	OVM_REC_LOST_LINGER2 = 1 << 10,
+	OVM_REC_LOST_NOTSENT_LOWAT = 1 << 11,
+	OVM_REC_LOST_CONGESTION = 1 << 12,
+};
+
+/* What only TCP sockets have. */
+struct ovm_rec_tcp {
+	__u32 keepidle, keepintvl, keepcnt; /* s, s, number */
+	__u8 nodelay, cork;
+	/* TLS and the like; MD5 or AO keys; MPTCP; a byte sent with MSG_OOB; TCP Fast Open goes on;
+	 * TCP_REPAIR. */
+	__u8 layered, authenticated, multipath, urgent, opening, repair;
+	/* Of a listening socket: connections that wait to be accepted. */
+	__u32 nr_connections;
+
+	/* Of a socket that has a peer, or had one. Sequence numbers are the kernel's. */
+	__u32 copied_seq, rcv_nxt, snd_una, snd_nxt, write_seq;
+	__u32 snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup;
+	/* Timestamps are CLOCK_MONOTONIC in ms, or us, and this. */
+	__u32 tsoffset;
+	__u8 usec_timestamps;
+	__u8 timestamps, sack, window_scaling, ecn, syn_data;
+	__u8 snd_wscale, rcv_wscale;
+	__u16 mss_clamp;
+	/* Bytes that wait to be read, in the socket's packets; and bytes that are not acknowledged
+	 * or not sent, in @sent. */
+	__u32 in_len, out_len;
+	struct ovm_rec_packet __host *sent;
+	__u8 fin_queued; /* behind these */
+};
+
+/* What only sockets of IPv4 and IPv6 have. */
+struct ovm_rec_inet {
+	__u16 src_port, dst_port; /* 0: none */
+	/* As on the wire; of IPv4, the first four bytes. */
+	__u8 src[16], dst[16];
+	__u8 v6only, freebind, hdrincl, nodefrag;
+	char device[OVM_REC_DEVICE_LEN]; /* that it is bound to, or empty */
+	__u32 lost;			 /* OVM_REC_LOST_* */
+	__u8 chooses;			 /* a program chooses among the sockets of its port */
+	/* Not of TCP: messages that wait; whether it holds a message back, or unwraps them. */
+	__u32 nr_waiting;
+	__u8 corked, encapsulates;
+	/* Raw sockets of ICMP only. */
+	__u32 icmp_filter_words;
+	__u32 icmp_filter[OVM_REC_ICMP_FILTER_WORDS];
+	struct ovm_rec_tcp __host *tcp; /* TCP only */
+};
+
 struct ovm_rec_socket {
 	__u64 sk;  /* identity of the struct sock */
 	__u64 net; /* identity of its network namespace */
@@ -335,6 +403,7 @@ struct ovm_rec_socket {
 	/* Content of the receive queue, for those families that are read. */
 	struct ovm_rec_packet __host *packets;
 	struct ovm_rec_unix __host *unix_socket; /* AF_UNIX only */
+	struct ovm_rec_inet __host *inet;	 /* AF_INET and AF_INET6 only */
 };
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -881,6 +950,13 @@ struct ovm_rec_freezable {
 	__u64 wchan;
 };
 
+/* A TCP socket that is held from outside, behind a descriptor of a frozen process. */
+struct ovm_rec_held {
+	struct ovm_rec_held __host *next;
+	__s32 tgid;
+	__u64 sk; /* identity of its struct sock */
+};
+
 /* A CPU as far as interrupting it, and having it call functions, is concerned. */
 struct ovm_rec_freezer_cpu {
 	struct ovm_rec_freezer_cpu __host *next;
@@ -911,6 +987,9 @@ struct ovm_rec_freezer {
 	struct ovm_rec_freezable __host *threads;
 	__u32 nr_threads;
 	struct ovm_rec_freezer_cpu __host *cpus;
+	/* Of those processes that are frozen from outside; when @with_held asks for them. */
+	__u8 with_held;
+	struct ovm_rec_held __host *held;
 };
 
 /* ---- entry points -------------------------------------------------------------------------- */

@@ -51,8 +51,8 @@ enum {
 
 extern struct clocksource clocksource_jiffies;
 
-/* Ticks per second, from how long the kernel takes one to be. */
-static u64 ticks_per_second(void)
+/* From how long the kernel takes a tick to be. */
+LLV_SHARED __u64 ovm_ticks_per_second(void)
 {
 	u32 shift = clocksource_jiffies.shift;
 	u64 tick = shift < 32 ? clocksource_jiffies.mult >> shift : 0;
@@ -123,7 +123,7 @@ static void flags(const struct sock *sk, struct ovm_rec_sock_opts __host *rec)
 
 static void options(const struct sock *sk, struct ovm_rec_sock_opts __host *rec)
 {
-	u64 hz = ticks_per_second();
+	u64 hz = ovm_ticks_per_second();
 
 	rec->sndbuf = sk->sk_sndbuf;
 	rec->rcvbuf = sk->sk_rcvbuf;
@@ -183,5 +183,7 @@ LLV_SHARED struct ovm_rec_socket __host *ovm_socket(struct ovm_files __host *fil
 	options(sk, &rec->opts);
 	if (rec->family == AF_UNIX && llv_type_exists(struct unix_sock))
 		ovm_unix_socket(files, sk, rec);
+	if (ovm_sock_is_inet(sk))
+		ovm_inet_socket(sk, rec);
 	return rec;
 }
