@@ -18,6 +18,9 @@ void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_ima
 /** Of a descriptor that leads to a socket. */
 void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
 			    const struct ovm_rec_fd *fd);
+/** Of a descriptor that leads to a socket of IPv4 or IPv6. */
+void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
+				 const struct ovm_rec_fd *fd);
 /** Locks on the files behind descriptors. */
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p);
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "files.h"
+#include "inet_socket.h"
 #include "pool.h"
 #include "socket_table.h"
 #include "vmi/cleanup.h"
@@ -47,7 +48,7 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 	case OVM_REC_FILE_SIGNALFD:
 		return FD_TYPES__SIGNALFD;
 	case OVM_REC_FILE_SOCKET:
-		return FD_TYPES__UNIXSK;
+		return ovm_image_file_is_inet_socket(file) ? FD_TYPES__INETSK : FD_TYPES__UNIXSK;
 	default:
 		return ovm_image_file_is_memory(file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
 	}
@@ -169,6 +170,8 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 		return ovm_image_put_epoll(image, &parts, file, epolls);
 	case FD_TYPES__SIGNALFD:
 		return ovm_image_put_signalfd(image, &parts, file->signalfd);
+	case FD_TYPES__INETSK:
+		return ovm_image_put_inet_socket(image, &parts, file);
 	case FD_TYPES__MEMFD:
 		return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
 	default:

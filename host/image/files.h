@@ -55,6 +55,10 @@ struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
 					    struct ovm_image_file_parts *parts,
 					    const struct ovm_image_socket *socket);
 
+struct ovm_error *ovm_image_put_inet_socket(struct ovm_image_file *image,
+					    struct ovm_image_file_parts *parts,
+					    const struct ovm_rec_file *file);
+
 /*
  * Why a file of each kind can't be represented: a phrase such as "is a semaphore", or NULL.
  */

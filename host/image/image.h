@@ -92,6 +92,8 @@ struct ovm_image_set {
 	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown.
 	 */
 	uint32_t nr_cpus;
+	/** Established TCP connections are saved rather than refused. */
+	bool tcp_established;
 	/** Receives what is lost though the process can be restored; may be NULL. */
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;

@@ -40,6 +40,7 @@ static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
 	[OVM_IMAGE_IPC_SEM] = NUMBERED("ipcns-sem-", 0x59573019),
 	[OVM_IMAGE_SECCOMP] = PLAIN("seccomp", 0x64413049),
 	[OVM_IMAGE_SK_QUEUES] = PLAIN("sk-queues", 0x56264026),
+	[OVM_IMAGE_TCP_STREAM] = {"tcp-stream-", ".img", 0x51465506, OVM_IMAGE_HEAD_COMMON, 1, 1},
 	[OVM_IMAGE_TIMENS] = NUMBERED("timens-", 0x43114433),
 	[OVM_IMAGE_STATS] = {"stats-dump", "", 0x57093306, OVM_IMAGE_HEAD_SERVICE, 0, 0},
 };

@@ -41,6 +41,8 @@ static struct ovm_error *write_files(const struct ovm_image_set *set,
 		err = ovm_image_write_files(set, files, sockets, dir_fd);
 	if (!err)
 		err = ovm_image_write_sk_queues(files, sockets, dir_fd);
+	if (!err)
+		err = ovm_image_write_tcp_streams(set, files, dir_fd);
 	ovm_image_socket_table_destroy(sockets);
 	return err;
 }

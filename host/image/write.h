@@ -30,6 +30,9 @@ struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
 struct ovm_error *ovm_image_write_sk_queues(const struct ovm_image_file_table *files,
 					    const struct ovm_image_socket_table *sockets,
 					    int dir_fd);
+/** tcp-stream-INO.img, one a connection. */
+struct ovm_error *ovm_image_write_tcp_streams(const struct ovm_image_set *set,
+					      const struct ovm_image_file_table *files, int dir_fd);
 /** memfd.img; nothing if there is no such memory. */
 struct ovm_error *ovm_image_write_memfd(const struct ovm_image_file_table *files, int dir_fd);
 /** pipes-data.img and fifo-data.img, as far as there is something for them. */
