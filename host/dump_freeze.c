@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a dump makes of the process: frozen, and in the end killed, stopped or running. */
+#include <stdlib.h>
+
 #include "dump_private.h"
+#include "host/image/inet_socket.h"
+#include "host/image/socket_table.h"
 
 static struct ovm_freeze_set freeze_set(const struct ovm_dump *dump)
 {
@@ -76,6 +80,41 @@ struct ovm_error *ovm_dump_freeze(struct ovm_dump *dump)
 			"at most %.1f ms",
 			stats.nr_threads, (double)dump->result.freeze_us / 1000, stats.nr_woken,
 			stats.nr_interrupts, stats.nr_pauses, (double)stats.pause_us_max / 1000);
+	return err;
+}
+
+/* The address of a connection's struct sock; 0 of other files. */
+static uint64_t connection_of(const struct ovm_rec_file *file)
+{
+	const struct ovm_rec_socket *socket = file->socket;
+
+	return socket && ovm_image_has_tcp_stream(socket) && socket->state != OVM_IMAGE_TCP_CLOSE
+		       ? socket->sk
+		       : 0;
+}
+
+struct ovm_error *ovm_dump_hold(struct ovm_dump *dump)
+{
+	const struct ovm_rec_file *files = dump->state.tree->files;
+	uint64_t *sockets;
+	size_t nr = 0;
+
+	if (!dump->frozen_at || dump->options.leave == OVM_LEAVE_RUNNING)
+		return NULL;
+	for (const struct ovm_rec_file *file = files; file; file = file->next)
+		nr += connection_of(file) != 0;
+	if (!nr)
+		return NULL;
+	sockets = calloc(nr, sizeof(*sockets));
+	if (!sockets)
+		return ovm_error_no_memory();
+	nr = 0;
+	for (const struct ovm_rec_file *file = files; file; file = file->next)
+		if (connection_of(file))
+			sockets[nr++] = connection_of(file);
+	struct ovm_error *err = ovm_freezer_hold(dump->freezer, sockets, nr);
+
+	free(sockets);
 	return err;
 }
 

@@ -64,6 +64,12 @@ struct ovm_error *ovm_dump_prepare(struct ovm_dump *dump);
 /** Freeze the process, if there is a freezer. */
 struct ovm_error *ovm_dump_freeze(struct ovm_dump *dump);
 
+/**
+ * Hold the connections that were saved, unless their processes are to run on; the VM is paused.
+ * They are let go when these are thawed or killed.
+ */
+struct ovm_error *ovm_dump_hold(struct ovm_dump *dump);
+
 /** Let the process run on, if it was frozen. */
 struct ovm_error *ovm_dump_thaw(struct ovm_dump *dump);
 
@@ -82,7 +88,7 @@ struct ovm_error *ovm_dump_check_images(struct ovm_dump *dump);
  * The same for processes whose threads are not where they will be taken: what is said about
  * registers then has no meaning. Errors: OVM_ERROR_NOT_DUMPABLE.
  */
-struct ovm_error *ovm_dump_check_tree(const struct ovm_rec_tree *tree);
+struct ovm_error *ovm_dump_check_tree(const struct ovm_dump *dump, const struct ovm_rec_tree *tree);
 
 /** Write all images and give their directory its name. */
 struct ovm_error *ovm_dump_write(struct ovm_dump *dump);

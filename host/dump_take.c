@@ -73,7 +73,7 @@ static struct ovm_error *look_once(struct ovm_dump *dump, struct ovm_llv_arena *
 			    &ovm->budget, arena);
 
 	if (!err)
-		err = ovm_dump_check_tree(args.tree);
+		err = ovm_dump_check_tree(dump, args.tree);
 	if (!err)
 		*ret = args.tree;
 	return err;
@@ -259,6 +259,8 @@ static struct ovm_error *attempt(struct ovm_dump *dump, uint64_t max_left, bool 
 		return err;
 	dump->result.attempts++;
 	err = take(dump, max_left, done);
+	if (!err && *done)
+		err = ovm_dump_hold(dump);
 
 	struct ovm_error *resume_err = ovm_pause_end(dump->pause);
 

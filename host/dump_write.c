@@ -44,6 +44,7 @@ static struct ovm_error *with_image_set(struct ovm_dump *dump,
 	if (err)
 		return err;
 	images.set.stats = make_stats(dump);
+	images.set.tcp_established = dump->options.tcp_established;
 	images.set.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus;
 	images.set.warn = dump->warned ? NULL : warn;
 	images.set.warn_arg = dump;
@@ -79,14 +80,18 @@ static void fill_threads(const struct ovm_rec_process *process, const uint8_t *x
 		};
 }
 
-struct ovm_error *ovm_dump_check_tree(const struct ovm_rec_tree *tree)
+struct ovm_error *ovm_dump_check_tree(const struct ovm_dump *dump, const struct ovm_rec_tree *tree)
 {
 	static const uint8_t xsave[OVM_XSAVE_TILECFG];
 	_cleanup_free_ struct ovm_image_process *processes =
 		calloc(tree->nr_processes, sizeof(*processes));
 	_cleanup_free_ struct ovm_image_thread *threads =
 		calloc(tree->nr_threads, sizeof(*threads));
-	struct ovm_image_set set = {.tree = tree, .processes = processes};
+	struct ovm_image_set set = {
+		.tree = tree,
+		.processes = processes,
+		.tcp_established = dump->options.tcp_established,
+	};
 	size_t nr_threads = 0;
 
 	if (!processes || !threads)

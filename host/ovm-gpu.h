@@ -187,6 +187,12 @@ struct ovm_dump_options {
 	 * that are not in the guest's memory can't be saved, however small the file is.
 	 */
 	uint64_t ghost_limit;
+	/**
+	 * Save TCP connections, for criu restore --tcp-established. From when they are saved until
+	 * the process is killed or thawed, nothing is sent or acknowledged on them; the peer sees
+	 * neither a reset nor an end. Without this, a process that has one is refused.
+	 */
+	bool tcp_established;
 };
 
 /** Figures of a dump; times in microseconds. */

@@ -153,6 +153,7 @@ static struct ovm_error *begin(struct ovm_freezer *freezer, const struct ovm_fre
 	plan->bequest = OVM_FREEZE_NOTHING;
 	plan->closed = false;
 	plan->nr = 0;
+	plan->holds->nr = 0;
 	err = ovm_freezer_find(freezer, set, deadline, &is_new);
 	return err || plan->nr ? err : error_not_found(set);
 }

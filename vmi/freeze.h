@@ -15,6 +15,7 @@
 #define OVM_VMI_FREEZE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -100,6 +101,15 @@ struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freez
  * Errors: OVM_ERROR_INCONSISTENT names a thread.
  */
 struct ovm_error *ovm_freezer_check(struct ovm_freezer *freezer);
+
+/**
+ * Hold the TCP connections of what ovm_freeze() froze (hold.h), all or none; the VM is paused by
+ * the freezer's pause. @sockets are addresses of their struct sock. They are let go when the
+ * processes are thawed or killed; of killed ones, nothing is sent to the peers.
+ *
+ * Errors: OVM_ERROR_INCONSISTENT when the kernel is just working on one.
+ */
+struct ovm_error *ovm_freezer_hold(struct ovm_freezer *freezer, const uint64_t *sockets, size_t nr);
 
 /** From now on, destroying the freezer, or dying, leaves frozen what is frozen. */
 void ovm_freezer_keep(struct ovm_freezer *freezer);

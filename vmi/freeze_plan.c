@@ -275,6 +275,20 @@ static void count(struct ovm_freeze_tally *tally, const struct ovm_freeze_thread
 		tally->late = t;
 }
 
+/* Whether connections are still to be let go, before their process does anything. */
+static bool has_holds(const struct ovm_freeze_plan *plan, enum ovm_freeze_action action)
+{
+	return (action == OVM_FREEZE_THAW || action == OVM_FREEZE_KILL) && plan->nr &&
+	       plan->holds && ovm_holds_count(plan->holds);
+}
+
+static void count_holds(const struct ovm_freeze_plan *plan, struct ovm_freeze_tally *tally)
+{
+	tally->nr_blocked += ovm_holds_count(plan->holds);
+	if (!tally->late)
+		tally->late = plan->threads;
+}
+
 void ovm_freeze_plan_look(struct ovm_freeze_plan *plan, enum ovm_freeze_action action,
 			  struct ovm_freeze_tally *ret)
 {
@@ -285,6 +299,8 @@ void ovm_freeze_plan_look(struct ovm_freeze_plan *plan, enum ovm_freeze_action a
 
 		count(ret, &plan->threads[i], decide(plan, action, &plan->threads[i], &v));
 	}
+	if (has_holds(plan, action))
+		count_holds(plan, ret);
 	/* A call that is still to be made would wake what has got there without it. */
 	if (plan->calls_pending && !ret->late && plan->nr) {
 		ret->late = plan->threads;
@@ -491,6 +507,11 @@ void ovm_freeze_plan_apply(struct ovm_freeze_plan *plan, enum ovm_freeze_action 
 	plan->calls_pending = ovm_remote_calls_pending(&plan->calls);
 	if (!interrupt_cpus(&pass)) {
 		ret->failed = true;
+		return;
+	}
+	if (has_holds(plan, action) &&
+	    ovm_holds_release(plan->holds, action == OVM_FREEZE_KILL, counted_write, &pass)) {
+		count_holds(plan, ret);
 		return;
 	}
 	for (uint32_t i = 0; i < plan->nr; i++)

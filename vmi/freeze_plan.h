@@ -19,6 +19,7 @@
 
 #include "error.h"
 #include "extract/record.h"
+#include "hold.h"
 #include "remote_call.h"
 #include "write.h"
 
@@ -71,6 +72,8 @@ struct ovm_freeze_plan {
 	struct ovm_remote_calls calls;
 	/* At the latest look. */
 	bool calls_pending;
+	/* Connections of the threads that are held, in memory that is shared, too. */
+	struct ovm_holds *holds;
 	uint32_t nr, max;
 	struct ovm_freeze_thread threads[];
 };

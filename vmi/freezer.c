@@ -70,7 +70,7 @@ static struct ovm_error *make_plan(struct ovm_freezer *freezer)
 		return ovm_error_no_memory();
 	freezer->plan = plan;
 	freezer->plan->max = MAX_THREADS;
-	return NULL;
+	return ovm_holds_alloc(&freezer->plan->holds);
 }
 
 static struct ovm_error *find_means(struct ovm_freezer *freezer)
@@ -87,6 +87,10 @@ static struct ovm_error *find_means(struct ovm_freezer *freezer)
 				       "cgroup freezer (v5.2) or queues of calls (v5.8)");
 	if (!err)
 		err = ovm_freeze_members_find(freezer->writer, &freezer->plan->members);
+	/* Without, there is no connection to be held. */
+	if (!err)
+		ovm_error_free(
+			ovm_hold_members_find(freezer->writer, &freezer->plan->holds->members));
 	if (!err)
 		err = ovm_remote_calls_init(freezer->writer, freezer->options.kernel, &rec,
 					    "wake_up_process", &freezer->plan->calls);
@@ -152,8 +156,10 @@ void ovm_freezer_destroy(struct ovm_freezer *freezer)
 	ovm_pause_destroy(freezer->pause);
 	ovm_ipi_destroy(freezer->ipi);
 	ovm_writer_destroy(freezer->writer);
-	if (freezer->plan)
+	if (freezer->plan) {
+		ovm_holds_free(freezer->plan->holds);
 		munmap(freezer->plan, freezer->plan_bytes);
+	}
 	free(freezer);
 }
 
@@ -177,10 +183,29 @@ struct ovm_error *ovm_freezer_look(struct ovm_freezer *freezer, const struct ovm
 	struct ovm_extract_freezer_args args = {.freezer = rec};
 	const struct ovm_llv_budget budget = {.milliseconds = OVM_FREEZE_LOOK_MS};
 
-	*rec = (struct ovm_rec_freezer){.with_wchan = with_wchan};
+	*rec = (struct ovm_rec_freezer){.with_wchan = with_wchan, .with_held = set != NULL};
 	rec->pid = !set ? -1 : set->cgroup ? 0 : set->pid;
 	return ovm_llv_run(freezer->options.llv, "ovm_extract_freezer",
 			   OVM_LLV_ENTRY(ovm_extract_freezer), &args, &budget, arena);
+}
+
+static bool has_process(const struct ovm_freeze_plan *plan, int32_t tgid)
+{
+	for (uint32_t i = 0; i < plan->nr; i++)
+		if (plan->threads[i].tgid == tgid)
+			return true;
+	return false;
+}
+
+/* What an earlier freezer has left held. */
+static struct ovm_error *adopt_held(struct ovm_freezer *freezer, const struct ovm_rec_held *held)
+{
+	struct ovm_error *err = NULL;
+
+	for (; held && !err; held = held->next)
+		if (has_process(freezer->plan, held->tgid))
+			err = ovm_hold_adopt(freezer->plan->holds, freezer->writer, held->sk);
+	return err;
 }
 
 /* One look at the set, which may come to nothing while the guest runs. */
@@ -198,6 +223,8 @@ static struct ovm_error *find_once(struct ovm_freezer *freezer, const struct ovm
 	if (!err)
 		err = ovm_freeze_plan_merge(freezer->plan, freezer->writer, &rec, set->cgroup,
 					    ret_new);
+	if (!err)
+		err = adopt_held(freezer, rec.held);
 	ovm_llv_arena_destroy(arena);
 	return err;
 }
@@ -361,4 +388,23 @@ struct ovm_error *ovm_freezer_carry_out(struct ovm_freezer *freezer, enum ovm_fr
 			return err;
 	}
 	return NULL;
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+struct ovm_error *ovm_freezer_hold(struct ovm_freezer *freezer, const uint64_t *sockets, size_t nr)
+{
+	struct write_arg arg = {.freezer = freezer};
+	struct ovm_error *err = NULL;
+
+	if (!freezer->frozen)
+		return ovm_error_format(OVM_ERROR_USAGE,
+					"connections are held of frozen processes only");
+	for (size_t i = 0; i < nr && !err; i++)
+		err = ovm_hold(freezer->plan->holds, freezer->writer, sockets[i]);
+	if (err) {
+		ovm_holds_release(freezer->plan->holds, false, checked_write, &arg);
+		ovm_error_free(arg.err);
+	}
+	return err;
 }

@@ -26,6 +26,8 @@ static const char usage[] =
 	"  -s, --leave-stopped    leave them frozen, for 'ovm-gpu thaw' or 'kill'\n"
 	"  --read-only            write nothing into the guest: the VM is paused while all is\n"
 	"                         copied, and nothing can be killed or stopped (needs -R)\n"
+	"  --tcp-established      save TCP connections, for 'criu restore --tcp-established';\n"
+	"                         without it, a process that has some is refused\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -184,6 +186,9 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 			return cli_usage_error(
 				common, "--backend takes auto, cpu or cuda, not '%s'", optarg);
 		return -1;
+	case CLI_OPT_SPECIFIC + 3:
+		dump->tcp_established = true;
+		return -1;
 	case CLI_OPT_SPECIFIC + 1:
 		if (!cli_parse_timeout(optarg, &dump->timeout_ms))
 			return cli_usage_error(
@@ -233,6 +238,7 @@ int cli_dump(int argc, char **argv)
 		{"backend", required_argument, NULL, CLI_OPT_SPECIFIC},
 		{"timeout", required_argument, NULL, CLI_OPT_SPECIFIC + 1},
 		{"ghost-limit", required_argument, NULL, CLI_OPT_SPECIFIC + 2},
+		{"tcp-established", no_argument, NULL, CLI_OPT_SPECIFIC + 3},
 		{NULL, 0, NULL, 0},
 	};
 	struct cli_common common = {.command = "dump"};

@@ -32,6 +32,7 @@ enum {
 	SIGPENDING_BIT = 2,
 	SIGPENDING_BIT_GENERIC = 1,
 	MAX_THREADS = 1 << 20,
+	TRAP_FREEZE = 1 << 23, /* linux/sched/jobctl.h */
 };
 
 static bool is_in_mask(const struct cpumask *mask, unsigned int cpu)
@@ -92,6 +93,33 @@ static struct ovm_rec_freezable __host *__host *threads_of(struct task_struct *l
 	return link;
 }
 
+/* TCP sockets of a process that are held; those of one that runs are none of ours. */
+static void held_sockets(struct task_struct *leader, struct ovm_rec_freezer __host *f)
+{
+	if (!(leader->jobctl & TRAP_FREEZE) || cgroup_is_frozen(leader) || !leader->frozen ||
+	    !leader->files)
+		return;
+	const struct fdtable *fdt = leader->files->fdt;
+
+	for (unsigned int base = 0; base < fdt->max_fds; base += BITS_PER_LONG) {
+		unsigned long open = fdt->open_fds[base / BITS_PER_LONG];
+
+		for (unsigned int bit = 0; open; bit++, open >>= 1) {
+			const struct file *file = open & 1 ? fdt->fd[base + bit] : NULL;
+			const struct sock *sk = file ? ovm_inode_sock(file->f_inode) : NULL;
+
+			if (!sk || !ovm_sock_is_inet(sk) || !ovm_inet_socket_is_ours(sk))
+				continue;
+			struct ovm_rec_held __host *held = llv_new(struct ovm_rec_held);
+
+			held->tgid = leader->tgid;
+			held->sk = OVM_IDENTITY(sk);
+			held->next = f->held;
+			f->held = held;
+		}
+	}
+}
+
 static void threads(struct ovm_rec_freezer __host *f)
 {
 	struct ovm_rec_freezable __host *__host *link = &f->threads;
@@ -105,6 +133,8 @@ static void threads(struct ovm_rec_freezer __host *f)
 			continue;
 		}
 		link = threads_of(leader, f, link);
+		if (f->with_held)
+			held_sockets(leader, f);
 	}
 }
 
