@@ -161,7 +161,7 @@ class Qmp:
             raise VmError("QEMU closed the QMP connection")
         return json.loads(line)
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         request = {"execute": name, "arguments": arguments}
         self.socket.sendall(json.dumps(request).encode())
         while True:
@@ -260,7 +260,7 @@ class Vm:
 
     DEFAULTS = {"kernel": "6.1", "smp": 2, "mem": "1G", "la57": False, "numa": 1, "kaslr": True,
                 "backend": "file", "share": True, "append": "", "extra": [], "overlay": [],
-                "cpu": "max"}
+                "cpu": "max", "net": None}
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory).resolve()
@@ -371,6 +371,14 @@ class Vm:
             cpu = f"{options['cpu']},la57={la57},cx16=off"
             accel = ["-accel", "tcg,thread=multi", "-cpu", cpu]
         socket_options = "server=on,wait=off"
+        net = []
+        if options["net"]:
+            # Frames go to a tap device of this network namespace; the guest's module is in
+            # /modules.
+            mac = hashlib.sha256(options["net"].encode()).hexdigest()[:6]
+            mac = "52:54:00:" + ":".join(mac[i:i + 2] for i in (0, 2, 4))
+            net = ["-netdev", f"tap,id=net0,ifname={options['net']},script=no,downscript=no",
+                   "-device", f"virtio-net-pci,netdev=net0,id=nic0,mac={mac},romfile="]
         return ["qemu-system-x86_64", "-machine", "q35", *accel, "-smp", str(options["smp"]),
                 *self._ram_arguments(options), "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot",
@@ -378,7 +386,7 @@ class Vm:
                 "-qmp", f"unix:{self.qmp_path},{socket_options}",
                 "-qmp", f"unix:{self.directory}/harness.sock,{socket_options}",
                 "-serial", f"file:{self.directory}/serial.log",
-                "-device", "virtio-serial-pci",
+                "-device", "virtio-serial-pci", *net,
                 "-chardev", f"socket,id=agent,path={self.directory}/agent.sock,{socket_options}",
                 "-device", "virtserialport,chardev=agent,name=ovm.agent",
                 "-pidfile", f"{self.directory}/pid", "-daemonize"]
