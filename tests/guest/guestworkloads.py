@@ -186,8 +186,8 @@ def kill(vm, workloads):
 
 def restore(vm, workloads, at_a_time=3, timeout=600):
     """Resume from the images, and tell each at once to go on. {name: what criu said} of failures."""
-    one = (f'cd {IMAGES}/$0 && if criu restore --file-locks --tcp-established -d -D . -o restore.log -v4; '
-           f'then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
+    one = (f'cd {IMAGES}/$0 && if criu restore --file-locks --tcp-established -d -D . '
+           f'-o restore.log -v4; then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
     names = " ".join(w.name for w in workloads)
     failed = vm.run(f"printf '%s\\n' {names} | xargs -n 1 -P {at_a_time} "
                     f"sh -c {shlex.quote(one)}", timeout=timeout).output.decode().split()
