@@ -83,6 +83,16 @@ static uint32_t open_mode(const struct ovm_rec_file *file)
 	return file->fmode & F_MODE_READ ? K_O_RDWR : K_O_WRONLY;
 }
 
+/* What is mapped: a file, or a segment of System V shared memory; 0 for a ring of events. */
+static uint64_t object_id(const struct ovm_image_job *job, const struct ovm_rec_vma *vma)
+{
+	if (ovm_image_vma_is_sysv(vma))
+		return vma->file->ino;
+	return ovm_image_vma_file(vma)
+		       ? ovm_image_file_id(job->files, vma->file, OVM_IMAGE_FILE_PATH)
+		       : 0;
+}
+
 static void fill_vma(const struct ovm_image_job *job, const struct ovm_rec_vma *vma,
 		     VmaEntry *entry)
 {
@@ -95,13 +105,10 @@ static void fill_vma(const struct ovm_image_job *job, const struct ovm_rec_vma *
 	entry->fd = -1;
 	entry->madv = ovm_image_vma_advice(vma);
 	entry->has_madv = entry->madv != 0;
-	if (ovm_image_vma_is_sysv(vma))
-		entry->shmid = vma->file->ino;
-	else if (ovm_image_vma_file(vma))
-		entry->shmid = ovm_image_file_id(job->files, vma->file, OVM_IMAGE_FILE_PATH);
-	else
+	if (!vma->file || ovm_image_vma_is_private_huge(vma))
 		return;
 	entry->pgoff = vma->pgoff << PAGE_SHIFT;
+	entry->shmid = object_id(job, vma);
 	entry->has_fdflags = true;
 	entry->fdflags = open_mode(vma->file);
 }

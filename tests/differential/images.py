@@ -21,10 +21,10 @@ FILE_PRIVATE, FILE_SHARED, ANON_SHARED, VVAR = 1 << 6, 1 << 7, 1 << 8, 1 << 12
 # Bits of pagemap_entry.flags.
 PE_PARENT, PE_LAZY, PE_PRESENT = 1, 2, 4
 
-# Calls with a time-out, by number (poll, nanosleep, futex, clock_nanosleep), and the register that
-# tells it; the result of one that is interrupted, and the length of the instruction.
+# Calls with a time-out, by number (poll, nanosleep, futex, semtimedop, clock_nanosleep), and the
+# register that tells it; the result of one that is interrupted, and the length of the instruction.
 POLL = 7
-TIMED_CALLS = {POLL: "dx", 35: "di", 202: "r10", 230: "dx"}
+TIMED_CALLS = {POLL: "dx", 35: "di", 202: "r10", 220: "r10", 230: "dx"}
 INTERRUPTED = 2**64 - 4
 SYSCALL_BYTES = 2
 TIMESPEC = 16
@@ -147,7 +147,9 @@ class Tree:
             if name.startswith("timens-"):
                 self._clocks(name)
                 continue
-            if name.startswith("pagemap-shmem-"):
+            if name.startswith("ipcns-"):
+                self.view[name.rpartition("-")[0]] = dict(enumerate(self.raw[name]))
+            elif name.startswith("pagemap-shmem-"):
                 number = self.shmem(int(name[len("pagemap-shmem-"):-len(".img")]))
                 self._pages(name, f"shmem-pages-{number}", lambda address: "object")
             else:
