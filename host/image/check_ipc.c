@@ -196,12 +196,26 @@ static void check_members(struct ovm_image_report *report)
 	}
 }
 
+/* Of shared memory, the areas tell. */
+static void check_used(struct ovm_image_report *report)
+{
+	const struct ovm_rec_tree *tree = report->set->tree;
+
+	if (tree->nr_used_sems || tree->nr_used_queues)
+		ovm_image_reason(report,
+				 "uses System V IPC of the initial namespace, which CRIU does not "
+				 "save (%u sets of semaphores, %u message queues): start the "
+				 "program in a namespace of its own ('unshare --ipc')",
+				 tree->nr_used_sems, tree->nr_used_queues);
+}
+
 void ovm_image_check_ipc(struct ovm_image_report *report)
 {
 	const struct ovm_rec_ipc *ipc = report->set->tree->ipc;
 
 	check_members(report);
 	report->pid = report->set->processes[0].rec->pid;
+	check_used(report);
 	if (!ipc)
 		return;
 	check_holder(report, &ipc->holder);

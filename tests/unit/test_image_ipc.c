@@ -263,6 +263,9 @@ OVM_TEST(image_ipc, refuses_what_can_t_be_made_again)
 	ipc.holder = (struct ovm_rec_holder){.pid = 99, .comm = "other"};
 	ASSERT_REFUSED("also that of process 99 (other)");
 	start();
+	m.tree.nr_used_queues = 3;
+	ASSERT_REFUSED("0 sets of semaphores, 3 message queues");
+	start();
 	ipc.nr_posix_queues = 2;
 	ASSERT_REFUSED("2 POSIX message queues");
 	start();

@@ -306,7 +306,7 @@ LLV_SHARED struct ovm_shmem_node __host *ovm_shmem_find(struct ovm_files __host 
 LLV_SHARED void ovm_ipc(struct ovm_files __host *files);
 /** Which segments of it nobody else may write; after ovm_sharing(). */
 LLV_SHARED void ovm_ipc_sharing(const struct ovm_rec_tree __host *tree);
-/** Whether anything in such a namespace is being changed. */
+/** Whether anything in the namespace of a process is being changed, as far as it is read. */
 LLV_SHARED bool ovm_ipc_held(const struct task_struct *leader);
 /** Whether semaphores would change when the process ends (SEM_UNDO). */
 LLV_SHARED bool ovm_has_sem_undo(const struct task_struct *p);

@@ -23,6 +23,7 @@ struct shmid_kernel___ovm {
 
 struct sem___ovm {
 	int semval;
+	struct pid *sempid;
 	spinlock_t lock;
 };
 
@@ -48,6 +49,8 @@ struct msg_queue___ovm {
 	unsigned long q_cbytes;
 	unsigned long q_qnum;
 	unsigned long q_qbytes;
+	struct pid *q_lspid;
+	struct pid *q_lrpid;
 	struct list_head q_messages;
 };
 
@@ -417,6 +420,43 @@ static void find_holder(const struct ipc_namespace *ns, pid_t root,
 	}
 }
 
+/* Whether a process of the tree of @root has this id. */
+static bool is_own(const struct pid *pid, pid_t root)
+{
+	const struct hlist_node *node = pid ? pid->tasks[PIDTYPE_TGID].first : NULL;
+
+	return node &&
+	       ovm_in_tree(container_of(node, struct task_struct, pid_links[PIDTYPE_TGID]), root);
+}
+
+static bool was_used(const struct sem_array___ovm *array, pid_t root)
+{
+	unsigned int nr = nr_semaphores(array);
+
+	for (unsigned int i = 0; i < nr; i++)
+		if (is_own(semaphore(array, i)->sempid, root))
+			return true;
+	return false;
+}
+
+/* What the initial namespace has is no part of the tree, but may be needed by it. */
+static void used(const struct ipc_namespace *ns, struct ovm_rec_tree __host *tree)
+{
+	pid_t root = tree->processes->pid;
+	const struct kern_ipc_perm *perm;
+	u64 index = 0;
+
+	while ((perm = next_object(&ns->ids[SEM_IDS], &index)))
+		tree->nr_used_sems += was_used((const void *)perm, root);
+	index = 0;
+	while ((perm = next_object(&ns->ids[MSG_IDS], &index))) {
+		const struct msg_queue___ovm *queue = (const void *)perm;
+
+		tree->nr_used_queues +=
+			is_own(queue->q_lspid, root) || is_own(queue->q_lrpid, root);
+	}
+}
+
 LLV_SHARED void ovm_ipc(struct ovm_files __host *files)
 {
 	const struct ovm_rec_process __host *root = files->tree->processes;
@@ -424,9 +464,13 @@ LLV_SHARED void ovm_ipc(struct ovm_files __host *files)
 	struct ovm_rec_ipc __host *rec;
 	const struct ipc_namespace *ns;
 
-	if (root->zombie || !leader->nsproxy || root->ns.ipc_initial)
+	if (root->zombie || !leader->nsproxy)
 		return;
 	ns = leader->nsproxy->ipc_ns;
+	if (root->ns.ipc_initial) {
+		used(ns, files->tree);
+		return;
+	}
 	rec = llv_new(struct ovm_rec_ipc);
 	files->tree->ipc = rec;
 	rec->identity = OVM_IDENTITY(ns);
@@ -474,8 +518,9 @@ static bool pages_held(struct kern_ipc_perm *perm)
 LLV_SHARED bool ovm_ipc_held(const struct task_struct *leader)
 {
 	const struct ipc_namespace *ns = leader->nsproxy ? leader->nsproxy->ipc_ns : NULL;
+	bool own = ns && ns != init_task.nsproxy->ipc_ns;
 
-	if (!ns || leader->nsproxy->ipc_ns == init_task.nsproxy->ipc_ns)
+	if (!ns)
 		return false;
 	for (unsigned int kind = SEM_IDS; kind <= SHM_IDS; kind++) {
 		const struct ipc_ids *ids = &ns->ids[kind];
@@ -484,7 +529,8 @@ LLV_SHARED bool ovm_ipc_held(const struct task_struct *leader)
 
 		if (ovm_rwsem_write_held(&ids->rwsem))
 			return true;
-		while ((perm = next_object(ids, &index)))
+		/* In the initial one others are at work all the time: tables are enough. */
+		while (own && (perm = next_object(ids, &index)))
 			if (ovm_spin_held(&perm->lock) || (kind == SEM_IDS && sems_held(perm)) ||
 			    (kind == SHM_IDS && pages_held(perm)))
 				return true;

@@ -881,8 +881,10 @@ struct ovm_rec_tree {
 	struct ovm_rec_file __host *files;
 	/* The objects of shared memory behind them. */
 	struct ovm_rec_shmem __host *shmem;
-	/* The IPC namespace of the root, if that is not the initial one. */
+	/* The IPC namespace of the root, if that is not the initial one; else how many sets of
+	 * semaphores and message queues of the initial one were last used by the tree. */
 	struct ovm_rec_ipc __host *ipc;
+	__u32 nr_used_sems, nr_used_queues;
 };
 
 /* ---- consistency --------------------------------------------------------------------------- */
