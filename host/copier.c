@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "host/page_store.h"
@@ -89,69 +88,69 @@ static uint64_t owner_of(const struct ovm_pages_file *file)
 	return file->shmem ? file->shmem->inode : file->process->task;
 }
 
-/* The first place in the order by owner at which @owner could stand. */
-static size_t lower_bound(const struct ovm_copier *copier, uint64_t owner)
+static bool is_target(const struct target *target, const struct ovm_pages_file *file)
 {
-	size_t low = 0, high = copier->nr;
+	return target->owner == owner_of(file) && target->shared == (file->shmem != NULL);
+}
+
+static int compare_owners(const void *left, const void *right, void *arg)
+{
+	const struct target *targets = arg;
+	const struct target *a = &targets[*(const size_t *)left];
+	const struct target *b = &targets[*(const size_t *)right];
+
+	if (a->owner != b->owner)
+		return a->owner < b->owner ? -1 : 1;
+	return a->shared - b->shared;
+}
+
+/* The target of @file among those that are in order; nr for none. */
+static size_t find_target(const struct ovm_copier *copier, size_t nr,
+			  const struct ovm_pages_file *file)
+{
+	size_t low = 0, high = nr;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
+		const struct target *target = &copier->targets[copier->by_owner[middle]];
 
-		if (copier->targets[copier->by_owner[middle]].owner < owner)
+		if (is_target(target, file))
+			return copier->by_owner[middle];
+		if (target->owner < owner_of(file) ||
+		    (target->owner == owner_of(file) && !target->shared))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	return nr;
 }
 
-static bool is_target(const struct ovm_copier *copier, size_t at, const struct ovm_pages_file *file)
+static struct ovm_error *make_room(struct ovm_copier *copier, size_t nr)
 {
-	const struct target *target = &copier->targets[at];
-
-	return target->owner == owner_of(file) && target->shared == (file->shmem != NULL);
-}
-
-/* Put a target for @file behind the others, and at @place in the order. */
-static struct ovm_error *add_target(struct ovm_copier *copier, const struct ovm_pages_file *file,
-				    size_t place)
-{
-	struct target *targets =
-		reallocarray(copier->targets, copier->nr + 1, sizeof(*copier->targets));
-	size_t *by_owner;
+	struct target *targets = reallocarray(copier->targets, nr + 1, sizeof(*targets));
 
 	if (!targets)
 		return ovm_error_no_memory();
 	copier->targets = targets;
-	by_owner = reallocarray(copier->by_owner, copier->nr + 1, sizeof(*copier->by_owner));
+	size_t *by_owner = reallocarray(copier->by_owner, nr + 1, sizeof(*by_owner));
+
 	if (!by_owner)
 		return ovm_error_no_memory();
 	copier->by_owner = by_owner;
-	memmove(by_owner + place + 1, by_owner + place, (copier->nr - place) * sizeof(*by_owner));
-	by_owner[place] = copier->nr;
-	targets[copier->nr] = (struct target){
-		.id = copier->options.first_id + (uint32_t)copier->nr,
-		.owner = owner_of(file),
-		.shared = file->shmem != NULL,
-	};
-	copier->nr++;
 	return NULL;
 }
 
-static struct ovm_error *find_target(struct ovm_copier *copier, const struct ovm_pages_file *file,
-				     size_t *ret)
+static size_t add_target(struct ovm_copier *copier, const struct ovm_pages_file *file)
 {
-	size_t place = lower_bound(copier, owner_of(file));
+	const size_t at = copier->nr++;
 
-	for (; place < copier->nr; place++) {
-		*ret = copier->by_owner[place];
-		if (is_target(copier, *ret, file))
-			return NULL;
-		if (copier->targets[*ret].owner != owner_of(file))
-			break;
-	}
-	*ret = copier->nr;
-	return add_target(copier, file, place);
+	copier->targets[at] = (struct target){
+		.id = copier->options.first_id + (uint32_t)at,
+		.owner = owner_of(file),
+		.shared = file->shmem != NULL,
+	};
+	copier->by_owner[at] = at;
+	return at;
 }
 
 /* The target of each file of @pages, by index; those that are missing are made. */
@@ -159,17 +158,27 @@ static struct ovm_error *find_targets(struct ovm_copier *copier, const struct ov
 				      size_t **ret)
 {
 	_cleanup_free_ size_t *targets = calloc(pages->nr_files + 1, sizeof(*targets));
-	struct ovm_error *err = targets ? NULL : ovm_error_no_memory();
+	const size_t nr = copier->nr;
+	struct ovm_error *err =
+		targets ? make_room(copier, nr + pages->nr_files) : ovm_error_no_memory();
 
-	for (size_t i = 0; i < pages->nr_files && !err; i++) {
+	if (err)
+		return err;
+	for (size_t i = 0; i < pages->nr_files; i++) {
+		const struct ovm_pages_file *file = &pages->files[i];
+
 		/* They come in the same order each time, as a rule. */
-		targets[i] = i;
-		if (i >= copier->nr || !is_target(copier, i, &pages->files[i]))
-			err = find_target(copier, &pages->files[i], &targets[i]);
+		targets[i] = i < nr && is_target(&copier->targets[i], file)
+				     ? i
+				     : find_target(copier, nr, file);
+		if (targets[i] == nr)
+			targets[i] = add_target(copier, file);
 	}
-	if (!err)
-		*ret = ovm_take_pointer(targets);
-	return err;
+	if (copier->nr > nr)
+		qsort_r(copier->by_owner, copier->nr, sizeof(*copier->by_owner), compare_owners,
+			copier->targets);
+	*ret = ovm_take_pointer(targets);
+	return NULL;
 }
 
 /* ---- copying --------------------------------------------------------------------------------- */

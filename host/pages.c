@@ -504,10 +504,19 @@ static bool find_offset(const struct ovm_pages_file *file, uint64_t address, siz
 static const struct ovm_pages_file *find_private(const struct ovm_pages *pages,
 						 const struct ovm_rec_process *process)
 {
-	for (size_t i = 0; i < pages->nr_private; i++)
-		if (pages->files[i].process->pid == process->pid)
-			return &pages->files[i];
-	return NULL;
+	size_t low = 0, high = pages->nr_private;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (pages->files[middle].process->index < process->index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == pages->nr_private || pages->files[low].process->index != process->index)
+		return NULL;
+	return &pages->files[low];
 }
 
 struct ovm_error *ovm_pages_patch(const struct ovm_pages *pages, int dir_fd,

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static int compare_tids(const void *a, const void *b)
+int ovm_image_compare_ids(const void *a, const void *b)
 {
 	const int32_t *x = a, *y = b;
 
@@ -23,7 +23,7 @@ static bool sort_tids(struct ovm_image_report *report, const struct ovm_image_pr
 	}
 	for (size_t i = 0; i < process->nr_threads; i++)
 		tids[i] = process->threads[i].rec->tid;
-	qsort(tids, process->nr_threads, sizeof(*tids), compare_tids);
+	qsort(tids, process->nr_threads, sizeof(*tids), ovm_image_compare_ids);
 	report->tids = tids;
 	report->nr_tids = process->nr_threads;
 	return true;
@@ -44,7 +44,24 @@ static bool sort_all_tids(struct ovm_image_report *report)
 		for (size_t j = 0; j < set->processes[i].nr_threads; j++)
 			report->all_tids[report->nr_all_tids++] =
 				set->processes[i].threads[j].rec->tid;
-	qsort(report->all_tids, nr, sizeof(*report->all_tids), compare_tids);
+	qsort(report->all_tids, nr, sizeof(*report->all_tids), ovm_image_compare_ids);
+	return true;
+}
+
+static bool sort_processes(struct ovm_image_report *report)
+{
+	const size_t nr = report->set->nr_processes;
+
+	report->pids = calloc(nr, sizeof(*report->pids));
+	report->groups = calloc(nr, sizeof(*report->groups));
+	if (!report->pids || !report->groups)
+		return false;
+	for (size_t i = 0; i < nr; i++) {
+		report->pids[i] = report->set->processes[i].rec->pid;
+		report->groups[i] = report->set->processes[i].rec->pgid;
+	}
+	qsort(report->pids, nr, sizeof(*report->pids), ovm_image_compare_ids);
+	qsort(report->groups, nr, sizeof(*report->groups), ovm_image_compare_ids);
 	return true;
 }
 
@@ -62,12 +79,13 @@ static void check_tids(struct ovm_image_report *report)
 
 bool ovm_image_has_thread(const struct ovm_image_report *report, int32_t tid)
 {
-	return bsearch(&tid, report->tids, report->nr_tids, sizeof(tid), compare_tids);
+	return bsearch(&tid, report->tids, report->nr_tids, sizeof(tid), ovm_image_compare_ids);
 }
 
 bool ovm_image_set_has_thread(const struct ovm_image_report *report, int32_t tid)
 {
-	return bsearch(&tid, report->all_tids, report->nr_all_tids, sizeof(tid), compare_tids);
+	return bsearch(&tid, report->all_tids, report->nr_all_tids, sizeof(tid),
+		       ovm_image_compare_ids);
 }
 
 static void check_one(struct ovm_image_report *report, const struct ovm_image_process *process)
@@ -92,7 +110,7 @@ static struct ovm_error *prepare(struct ovm_image_report *report)
 
 	if (!err)
 		err = ovm_image_epoll_table_create(report->set, &report->epolls);
-	if (!err && !sort_all_tids(report))
+	if (!err && !(sort_all_tids(report) && sort_processes(report)))
 		err = ovm_error_no_memory();
 	return err;
 }
@@ -123,6 +141,8 @@ static struct ovm_error *check_set(struct ovm_image_report *report)
 	ovm_image_epoll_table_destroy(report->epolls);
 	free(report->objects);
 	free(report->all_tids);
+	free(report->pids);
+	free(report->groups);
 
 	struct ovm_error *reasons = ovm_image_report_finish(report);
 

@@ -34,6 +34,9 @@ void ovm_image_check_tree(struct ovm_image_report *report);
  */
 const char *ovm_image_path_problem(const struct ovm_rec_file *file);
 
+/** Order of ids, pointers to int32_t, for qsort(3) and bsearch(3). */
+int ovm_image_compare_ids(const void *a, const void *b);
+
 /** Whether @tid is a thread of the process that the report is about now. */
 bool ovm_image_has_thread(const struct ovm_image_report *report, int32_t tid);
 

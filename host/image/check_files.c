@@ -102,18 +102,14 @@ static const char *proc_problem(const struct ovm_image_report *report,
 
 static bool has_group(const struct ovm_image_report *report, int32_t pgid)
 {
-	for (size_t i = 0; i < report->set->nr_processes; i++)
-		if (report->set->processes[i].rec->pgid == pgid)
-			return true;
-	return false;
+	return bsearch(&pgid, report->groups, report->set->nr_processes, sizeof(pgid),
+		       ovm_image_compare_ids);
 }
 
 static bool has_process(const struct ovm_image_report *report, int32_t pid)
 {
-	for (size_t i = 0; i < report->set->nr_processes; i++)
-		if (report->set->processes[i].rec->pid == pid)
-			return true;
-	return false;
+	return bsearch(&pid, report->pids, report->set->nr_processes, sizeof(pid),
+		       ovm_image_compare_ids);
 }
 
 static const char *owner_problem(const struct ovm_image_report *report,

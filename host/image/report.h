@@ -21,6 +21,8 @@ struct ovm_image_report {
 	/** Threads of the process, and of all processes, in ascending order. */
 	int32_t *tids, *all_tids;
 	size_t nr_tids, nr_all_tids;
+	/** The processes and their process groups, in ascending order. */
+	int32_t *pids, *groups;
 	/** Inodes of shared memory of the set, in ascending order. */
 	uint64_t *objects;
 	size_t nr_objects;
