@@ -126,6 +126,7 @@ static void check_all(struct ovm_image_report *report)
 	ovm_image_check_shared_memory(report);
 	for (size_t i = 0; i < set->nr_processes; i++)
 		check_one(report, &set->processes[i]);
+	ovm_image_check_ttys(report);
 }
 
 static struct ovm_error *check_set(struct ovm_image_report *report)

@@ -23,6 +23,8 @@ void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct o
 				 const struct ovm_rec_fd *fd);
 /** Locks on the files behind descriptors. */
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p);
+/** Terminals of all processes. */
+void ovm_image_check_ttys(struct ovm_image_report *report);
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p);
 /** Shared memory, of all processes. */
 void ovm_image_check_shared_memory(struct ovm_image_report *report);

@@ -131,7 +131,7 @@ static const char *owner_problem(const struct ovm_image_report *report,
 		       : "sends signals to a process that is not saved (F_SETOWN)";
 }
 
-/* What only sockets have is looked at by itself. */
+/* Sockets and terminals are looked at by themselves. */
 static const char *kind_problem(const struct ovm_image_report *report,
 				const struct ovm_rec_file *file)
 {
@@ -162,6 +162,7 @@ static const char *kind_problem(const struct ovm_image_report *report,
 	case OVM_REC_FILE_SIGNALFD:
 		return ovm_image_signalfd_problem(file);
 	case OVM_REC_FILE_SOCKET:
+	case OVM_REC_FILE_TTY:
 		return NULL;
 	default:
 		return "is not saved by this version";

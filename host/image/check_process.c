@@ -77,8 +77,6 @@ static void warn_process(struct ovm_image_report *report, const struct ovm_rec_p
 	if (rec->mm.membarrier_state)
 		ovm_image_warn(report, "its registration for membarrier(2) is not restored by "
 				       "CRIU before 3.19, nor is it in the images");
-	if (rec->has_tty)
-		ovm_image_warn(report, "the controlling terminal is not restored");
 }
 
 void ovm_image_check_process(struct ovm_image_report *report, const struct ovm_image_process *p)

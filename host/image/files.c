@@ -47,6 +47,8 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 		return FD_TYPES__EVENTPOLL;
 	case OVM_REC_FILE_SIGNALFD:
 		return FD_TYPES__SIGNALFD;
+	case OVM_REC_FILE_TTY:
+		return FD_TYPES__TTY;
 	case OVM_REC_FILE_SOCKET:
 		return ovm_image_file_is_inet_socket(file) ? FD_TYPES__INETSK : FD_TYPES__UNIXSK;
 	default:
@@ -131,6 +133,14 @@ static struct ovm_error *put_fifo(struct ovm_image_file *image, struct ovm_image
 	return err ? err : ovm_image_put_fifo(image, parts, ovm_image_pipe_find(files, file->pipe));
 }
 
+static struct ovm_error *put_tty(struct ovm_image_file *image, struct ovm_image_file_parts *parts,
+				 const struct ovm_rec_file *file)
+{
+	struct ovm_error *err = put_regular(image, parts, file);
+
+	return err ? err : ovm_image_put_tty(image, parts, file);
+}
+
 /* A file that is opened by its path only has neither flags nor position nor owner. */
 static struct ovm_error *put_path(struct ovm_image_file *image,
 				  const struct ovm_image_file_table *files,
@@ -172,6 +182,8 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 		return ovm_image_put_signalfd(image, &parts, file->signalfd);
 	case FD_TYPES__INETSK:
 		return ovm_image_put_inet_socket(image, &parts, file);
+	case FD_TYPES__TTY:
+		return put_tty(image, &parts, file);
 	case FD_TYPES__MEMFD:
 		return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
 	default:

@@ -51,6 +51,11 @@ struct ovm_error *ovm_image_put_signalfd(struct ovm_image_file *image,
 					 struct ovm_image_file_parts *parts,
 					 const struct ovm_rec_signalfd *signalfd);
 
+/** The entry of a terminal, which has another one of the same id for its path. */
+struct ovm_error *ovm_image_put_tty(struct ovm_image_file *image,
+				    struct ovm_image_file_parts *parts,
+				    const struct ovm_rec_file *file);
+
 struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
 					    struct ovm_image_file_parts *parts,
 					    const struct ovm_image_socket *socket);

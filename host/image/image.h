@@ -94,6 +94,8 @@ struct ovm_image_set {
 	uint32_t nr_cpus;
 	/** Established TCP connections are saved rather than refused. */
 	bool tcp_established;
+	/** The session and its terminal may be others' (criu restore --shell-job). */
+	bool shell_job;
 	/** Receives what is lost though the process can be restored; may be NULL. */
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;

@@ -42,6 +42,8 @@ static const struct ovm_image_description table[OVM_IMAGE_NR_TYPES] = {
 	[OVM_IMAGE_SK_QUEUES] = PLAIN("sk-queues", 0x56264026),
 	[OVM_IMAGE_TCP_STREAM] = {"tcp-stream-", ".img", 0x51465506, OVM_IMAGE_HEAD_COMMON, 1, 1},
 	[OVM_IMAGE_TIMENS] = NUMBERED("timens-", 0x43114433),
+	[OVM_IMAGE_TTY_INFO] = PLAIN("tty-info", 0x59453036),
+	[OVM_IMAGE_TTY_DATA] = PLAIN("tty-data", 0x59413026),
 	[OVM_IMAGE_STATS] = {"stats-dump", "", 0x57093306, OVM_IMAGE_HEAD_SERVICE, 0, 0},
 };
 

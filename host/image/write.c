@@ -60,6 +60,8 @@ static struct ovm_error *write_shared(const struct ovm_image_set *set,
 	if (!err)
 		err = ovm_image_write_ghosts(files, dir_fd);
 	if (!err)
+		err = ovm_image_write_ttys(set, dir_fd);
+	if (!err)
 		err = ovm_image_write_memfd(files, dir_fd);
 	if (!err)
 		err = ovm_image_write_shmem(set, files, dir_fd);

@@ -44,6 +44,8 @@ struct ovm_error *ovm_image_write_file_locks(const struct ovm_image_set *set,
 struct ovm_error *ovm_image_write_ghosts(const struct ovm_image_file_table *files, int dir_fd);
 /** The images of an IPC namespace; nothing if it is the initial one. */
 struct ovm_error *ovm_image_write_ipc(const struct ovm_image_set *set, int dir_fd);
+/** tty-info.img and tty-data.img, as far as there is something for them. */
+struct ovm_error *ovm_image_write_ttys(const struct ovm_image_set *set, int dir_fd);
 /** The pagemaps of shared memory, of System V too. */
 struct ovm_error *ovm_image_write_shmem(const struct ovm_image_set *set,
 					const struct ovm_image_file_table *files, int dir_fd);

@@ -324,7 +324,7 @@ static void make_process(struct input *in, struct ovm_image_process *image,
 	rec->ns.pid_initial = rec->ns.user_initial = rec->ns.cgroup_initial = 1;
 	rec->ns.time_initial = 1;
 	DAMAGE(in, rec, sigactions, sigactions);
-	DAMAGE(in, rec, rlimits, has_tty);
+	DAMAGE(in, rec, rlimits, loginuid);
 	rec->shared_pending = make_signals(in);
 	rec->fs.cwd = pick(in, files, nr_files);
 	rec->fs.root = pick(in, files, nr_files);

@@ -261,6 +261,23 @@ static struct json_object *show_file_locks(const struct ovm_rec_file_lock *lock)
 	return array;
 }
 
+static struct json_object *show_tty(const struct ovm_rec_tty *tty)
+{
+	struct json_object *o = json_object_new_object();
+
+	SIGNED(o, tty, index);
+	SIGNED(o, tty, session);
+	SIGNED(o, tty, pgrp);
+	SIGNED(o, tty, discipline);
+	NUMBER(o, tty, nr_files);
+	NUMBER(o, tty, own_files);
+	NUMBER(o, tty, input_len);
+	NUMBER(o, tty, input_lines);
+	NUMBER(o, tty, nr_flip);
+	NUMBER(o, tty, other_closed);
+	return o;
+}
+
 static struct json_object *show_file(const struct ovm_rec_file *f)
 {
 	struct json_object *o = json_object_new_object();
@@ -309,6 +326,8 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 		json_object_object_add(o, "epoll", show_epoll(f->epoll));
 	if (f->signalfd)
 		NUMBER(o, f->signalfd, signals);
+	if (f->tty)
+		json_object_object_add(o, "tty", show_tty(f->tty));
 	return o;
 }
 
@@ -516,7 +535,7 @@ static void show_ids(struct json_object *o, const struct ovm_rec_process *p)
 	NUMBER(o, p, child_subreaper);
 	NUMBER(o, p, personality);
 	NUMBER(o, p, loginuid);
-	NUMBER(o, p, has_tty);
+	json_object_object_add(o, "has_tty", json_object_new_int(p->tty != NULL));
 	NUMBER(o, p, nr_fds);
 	NUMBER(o, p, has_sysv_undo);
 	NUMBER(o, p, has_io_uring);

@@ -625,9 +625,6 @@ OVM_TEST(image_check, warns_of_what_is_lost)
 	m.threads[1].pdeath_signal = 15;
 	ASSERT_WARNED("signal 15 is sent to it when its parent dies");
 	start();
-	m.process.has_tty = 1;
-	ASSERT_WARNED("controlling terminal");
-	start();
 	m.vmas[MODEL_HEAP].lock_on_fault = m.vmas[MODEL_STACK].lock_on_fault = 1;
 	ASSERT_WARNED("2 memory areas locked when touched");
 	start();

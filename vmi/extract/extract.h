@@ -165,6 +165,8 @@ struct ovm_files {
 	struct ovm_rec_pipe __host *pipes[OVM_FILE_BUCKETS];
 	struct ovm_rec_ghost __host *ghosts[OVM_FILE_BUCKETS];
 	struct ovm_shmem_node __host *shmem[OVM_FILE_BUCKETS];
+	/* By themselves. */
+	struct ovm_rec_tty __host *ttys[OVM_FILE_BUCKETS];
 	/* Where the next one is linked to. */
 	struct ovm_rec_file __host *__host *tail;
 	/* Identity of the mount namespace of the process that is being extracted. */
@@ -243,6 +245,28 @@ LLV_SHARED bool ovm_inode_is_ghost(const struct inode *inode);
 /** What is to be known of a file without a name; NULL if it is no such file, or can't be made. */
 LLV_SHARED struct ovm_rec_ghost __host *ovm_ghost(struct ovm_files __host *files,
 						  const struct inode *inode);
+
+/* ---- tty.c --------------------------------------------------------------------------------- */
+
+struct tty_struct;
+
+LLV_SHARED bool ovm_file_is_tty(const struct file *file);
+/** Whether such a file was cut off from its terminal. */
+LLV_SHARED bool ovm_file_is_hung_up(const struct file *file);
+/** The record of a terminal, made with that of its other end when it is met for the first time. */
+LLV_SHARED struct ovm_rec_tty __host *ovm_tty(struct ovm_files __host *files,
+					      const struct tty_struct *tty);
+/** That of a file's terminal, NULL if it has none; to be called once for each file. */
+LLV_SHARED struct ovm_rec_tty __host *ovm_file_tty(struct ovm_files __host *files,
+						   const struct file *file);
+/** That of any file's terminal, if it has been met; or NULL. */
+LLV_SHARED struct ovm_rec_tty __host *ovm_file_tty_find(struct ovm_files __host *files,
+							const struct file *file);
+/** The terminal behind a file; NULL for files of other kinds. */
+LLV_SHARED const struct tty_struct *ovm_tty_of(const struct file *file);
+/** What guards its session, and the output of its line discipline (NULL if it is another one). */
+LLV_SHARED const spinlock_t *ovm_tty_ctrl_lock(const struct tty_struct *tty);
+LLV_SHARED const struct mutex *ovm_tty_output_lock(const struct tty_struct *tty);
 
 /* ---- socket.c, sk_queue.c, unix_socket.c --------------------------------------------------- */
 

@@ -93,12 +93,9 @@ static enum ovm_rec_file_kind internal_hugetlb_kind(const struct dentry *dentry)
 
 static enum ovm_rec_file_kind chrdev_kind(const struct file *file, const struct inode *inode)
 {
-	u64 f_op = OVM_IDENTITY(file->f_op);
-
 	if (MAJOR(inode->i_rdev) == MAJOR_MEM)
 		return OVM_REC_FILE_CHRDEV_MEM;
-	if (f_op == llv_symbol("tty_fops") || f_op == llv_symbol("console_fops") ||
-	    f_op == llv_symbol("hung_up_tty_fops"))
+	if (ovm_file_is_tty(file))
 		return OVM_REC_FILE_TTY;
 	return OVM_REC_FILE_CHRDEV;
 }
@@ -322,6 +319,10 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 		break;
 	case OVM_REC_FILE_ANON_INODE:
 		rec->pidfd = ovm_pidfd(file);
+		break;
+	case OVM_REC_FILE_TTY:
+		rec->tty = ovm_file_tty(files, file);
+		rec->hung_up = ovm_file_is_hung_up(file);
 		break;
 	default:
 		break;

@@ -37,16 +37,24 @@ static bool has_shared_locks(const struct ovm_rec_file __host *file)
 /* Whether it means something that others have a file open, too. */
 static bool connects(const struct ovm_rec_file __host *file)
 {
-	return file->pipe || file->eventfd || file->epoll ||
+	return file->pipe || file->eventfd || file->epoll || file->tty ||
 	       (file->socket && (file->socket->unix_socket || file->socket->inet)) ||
 	       has_shared_locks(file);
+}
+
+static bool tty_leads_out(const struct ovm_rec_tty __host *tty)
+{
+	return tty->nr_files != tty->own_files;
 }
 
 static bool leads_out(const struct ovm_rec_file __host *file)
 {
 	const struct ovm_rec_pipe __host *pipe = file->pipe;
+	const struct ovm_rec_tty __host *tty = file->tty;
 
 	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
+		return true;
+	if (tty && (tty_leads_out(tty) || (tty->other && tty_leads_out(tty->other))))
 		return true;
 	return connects(file) && file->nr_references != file->nr_fds;
 }
@@ -64,8 +72,12 @@ static void look_at(struct ovm_files __host *files, struct task_struct *p, const
 	struct ovm_rec_file __host *rec = ovm_file_find(files, OVM_IDENTITY(file));
 	struct ovm_rec_pipe __host *pipe = ovm_pipe_find(files, OVM_IDENTITY(file->f_inode));
 
+	struct ovm_rec_tty __host *tty = ovm_file_tty_find(files, file);
+
 	if (rec)
 		note(p, &rec->holder);
+	if (tty && !rec)
+		note(p, &tty->holder);
 	if (pipe)
 		note(p, &pipe->holder);
 }

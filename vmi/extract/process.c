@@ -65,7 +65,6 @@ static void group_state(const struct signal_struct *signal, struct ovm_rec_proce
 	rec->stopped = !!(signal->flags & SIGNAL_STOP_STOPPED);
 	rec->child_subreaper = subreaper->is_child_subreaper;
 	rec->has_child_subreaper = subreaper->has_child_subreaper;
-	rec->has_tty = signal->tty != NULL;
 	limits(signal, rec);
 }
 
@@ -110,7 +109,11 @@ static void descriptors(struct ovm_files __host *files, struct task_struct *lead
 static void resources(struct ovm_files __host *files, struct task_struct *leader,
 		      struct ovm_rec_process __host *rec)
 {
+	const struct tty_struct *tty = leader->signal->tty;
+
 	files->mnt_ns = rec->ns.mnt;
+	if (tty)
+		rec->tty = ovm_tty(files, tty);
 	if (leader->files)
 		descriptors(files, leader, rec);
 	if (leader->fs)

@@ -7,6 +7,8 @@
  */
 #include <linux/fdtable.h>
 #include <linux/mm_types.h>
+#include <linux/stat.h>
+#include <linux/tty.h>
 
 #include "extract.h"
 #include "vma_iter.h"
@@ -136,6 +138,29 @@ static void event_locks(const struct file *file, struct locks __host *locks)
 		CHECK_MUTEX(locks, "eventpoll->mtx", ovm_epoll_lock(file));
 }
 
+static void tty_locks(const struct tty_struct *tty, struct locks __host *locks)
+{
+	const struct mutex *output = ovm_tty_output_lock(tty);
+
+	CHECK_MUTEX(locks, "tty->legacy_mutex", &tty->legacy_mutex);
+	CHECK_RWSEM(locks, "tty->termios_rwsem", &tty->termios_rwsem);
+	CHECK_SPIN(locks, "tty->ctrl.lock", ovm_tty_ctrl_lock(tty));
+	CHECK_SPIN(locks, "tty->files_lock", &tty->files_lock);
+	if (output)
+		CHECK_MUTEX(locks, "n_tty_data->output_lock", output);
+	if (tty->port)
+		CHECK_MUTEX(locks, "tty_port->buf.lock", &tty->port->buf.lock);
+}
+
+static void pair_locks(const struct tty_struct *tty, struct locks __host *locks)
+{
+	if (!tty)
+		return;
+	tty_locks(tty, locks);
+	if (tty->link)
+		tty_locks(tty->link, locks);
+}
+
 static void file_locks(struct file *file, struct locks __host *locks)
 {
 	u32 type = file->f_inode->i_mode & S_IFMT;
@@ -155,6 +180,8 @@ static void file_locks(struct file *file, struct locks __host *locks)
 	event_locks(file, locks);
 	if (type == S_IFSOCK)
 		socket_lock(file, locks);
+	if (type == S_IFCHR)
+		pair_locks(ovm_tty_of(file), locks);
 }
 
 static void files_locks(struct files_struct *files, struct locks __host *locks)
@@ -198,6 +225,7 @@ static void group_locks(struct task_struct *leader, struct locks __host *locks)
 	if (leader->sighand && !CHECK_SPIN(locks, "sighand->siglock", &leader->sighand->siglock) &&
 	    ovm_posix_timers_held(leader->signal))
 		REPORT(locks, "timer->it_lock", 0, 0, 0);
+	pair_locks(leader->signal->tty, locks);
 	if (leader->mm)
 		mm_locks(leader->mm, locks);
 	if (leader->files)

@@ -563,6 +563,62 @@ struct ovm_rec_ghost {
 	__u64 nr_missing;
 };
 
+enum {
+	/* Bytes that a terminal's line discipline keeps. */
+	OVM_REC_TTY_RING = 4096,
+	OVM_REC_TTY_CC = 19,
+	/* ovm_rec_tty.driver_type and .driver_subtype of pseudo-terminals. */
+	OVM_REC_TTY_PTY = 4,
+	OVM_REC_TTY_PTY_MASTER = 1,
+	OVM_REC_TTY_PTY_SLAVE = 2,
+};
+
+/* As tcgetattr(3) has them, without speeds. */
+struct ovm_rec_termios {
+	__u32 iflag, oflag, cflag, lflag;
+	__u8 line;
+	__u8 cc[OVM_REC_TTY_CC];
+};
+
+/* A part of what was written to a terminal and didn't reach its line discipline yet. */
+struct ovm_rec_tty_data {
+	struct ovm_rec_tty_data __host *next;
+	struct ovm_rec_bytes bytes;
+};
+
+/* One end of a pseudo-terminal, or another terminal; several files may lead to it. */
+struct ovm_rec_tty {
+	struct ovm_rec_tty __host *next;
+	/* The other end of a pseudo-terminal; else NULL. */
+	struct ovm_rec_tty __host *other;
+	__u64 tty;     /* identity of the struct tty_struct */
+	char name[32]; /* "pts3", "ptm3", "ttyS0" */
+	__s32 driver_type, driver_subtype;
+	__s32 index;
+	__s32 discipline; /* 0: N_TTY, of which content is known; -1: none */
+	struct ovm_rec_termios termios, termios_locked;
+	__u16 rows, columns, xpixel, ypixel;
+	__s32 session, pgrp; /* of slaves, not of their masters; 0: none */
+	__u8 packet, packet_status;
+	__u8 exclusive, locked, stopped, other_closed;
+	/* Echoes wait for room in the output. */
+	__u8 echoes;
+	/* Open files of all processes, and those of this one. */
+	__u32 nr_files, own_files;
+	struct ovm_rec_holder holder;
+	/*
+	 * What can be read: @input_len bytes of @ring, from @input_pos modulo its size on, of which
+	 * the first @input_lines are whole lines (ICANON), whose last bytes have a bit in
+	 * @line_ends. Both are empty when nothing can be.
+	 */
+	struct ovm_rec_bytes ring, line_ends;
+	__u64 input_pos;
+	__u32 input_len, input_lines;
+	/* What comes behind it. */
+	struct ovm_rec_tty_data __host *flip;
+	__u32 nr_flip;
+};
+
 /* One struct file. */
 struct ovm_rec_file {
 	struct ovm_rec_file __host *next;
@@ -619,6 +675,9 @@ struct ovm_rec_file {
 	struct ovm_rec_ghost __host *ghost;
 	/* Of System V shared memory of the tree's own namespace. */
 	struct ovm_rec_ipc_shm __host *segment;
+	struct ovm_rec_tty __host *tty;
+	/* The terminal hung up, for this file at least: nothing can be done with it any more. */
+	__u8 hung_up;
 	/* Of sockets, unless opened by name (O_PATH). */
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the tree that lead to it; each table counts once. */
@@ -857,7 +916,8 @@ struct ovm_rec_process {
 	__u8 child_subreaper, has_child_subreaper;
 	__u32 personality;
 	__u32 loginuid;
-	__u8 has_tty;
+	/* The controlling terminal, or NULL. */
+	struct ovm_rec_tty __host *tty;
 
 	struct ovm_rec_fs fs;
 	/* The same list as that of @files_owner. */
