@@ -46,6 +46,7 @@ static struct ovm_error *with_image_set(struct ovm_dump *dump,
 	images.set.stats = make_stats(dump);
 	images.set.tcp_established = dump->options.tcp_established;
 	images.set.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus;
+	images.set.shell_job = dump->options.shell_job;
 	images.set.warn = dump->warned ? NULL : warn;
 	images.set.warn_arg = dump;
 	err = use(dump, &images.set);

@@ -25,6 +25,8 @@ static const char usage[] =
 	"                         when they are complete\n"
 	"  -R, --leave-running    leave the processes running\n"
 	"  -s, --leave-stopped    leave them frozen, for 'ovm-gpu thaw' or 'kill'\n"
+	"  --shell-job            they were started from a terminal outside: they are restored to\n"
+	"                         the one that 'criu restore --shell-job' runs in\n"
 	"  --read-only            write nothing into the guest: the VM is paused while all is\n"
 	"                         copied, and nothing can be killed or stopped (needs -R)\n"
 	"  --tcp-established      save TCP connections, for 'criu restore --tcp-established';\n"
@@ -202,6 +204,9 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 					       "or G behind it, not '%s'",
 					       optarg);
 		return -1;
+	case CLI_OPT_SPECIFIC + 4:
+		dump->shell_job = true;
+		return -1;
 	}
 	return -1;
 }
@@ -240,6 +245,7 @@ int cli_dump(int argc, char **argv)
 		{"timeout", required_argument, NULL, CLI_OPT_SPECIFIC + 1},
 		{"ghost-limit", required_argument, NULL, CLI_OPT_SPECIFIC + 2},
 		{"tcp-established", no_argument, NULL, CLI_OPT_SPECIFIC + 3},
+		{"shell-job", no_argument, NULL, CLI_OPT_SPECIFIC + 4},
 		{NULL, 0, NULL, 0},
 	};
 	struct cli_common common = {.command = "dump"};

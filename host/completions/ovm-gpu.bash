@@ -35,7 +35,7 @@ _ovm_gpu() {
 	ps) options+=' --all' ;;
 	dump)
 		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
-		options+=' --tcp-established --backend --jobs --ghost-limit --timeout'
+		options+=' --tcp-established --backend --jobs --ghost-limit --timeout --shell-job'
 		;;
 	thaw | kill) options+=' --tree --cgroup --timeout' ;;
 	esac
