@@ -34,6 +34,8 @@ class Workload:
     frozen: bool = False
     not_criu: str = ""
     dynamic: bool = False
+    in_terminal: bool = False
+    has_pty: bool = False
     # Options of the tool for this one.
     options: list = dataclasses.field(default_factory=list)
     first_pid: int = 0
@@ -47,6 +49,11 @@ class Workload:
     @property
     def program(self):
         return f"/workloads/{self.name}"
+
+    @property
+    def terminal(self):
+        """What a command is to be prefixed with, to run as the job of a terminal."""
+        return f"{self.program} --terminal " if self.in_terminal else ""
 
 
 def _parse(path, index):
@@ -64,6 +71,7 @@ def _parse(path, index):
     return Workload(path.stem, notes["property"], refused, notes.get("needs", "").split(),
                     "timed" in notes, "busy" in notes, "frozen" in notes,
                     criu[2:].strip() if criu.startswith("no") else "", "dynamic" in notes,
+                    "terminal" in notes, "pty" in notes,
                     notes.get("dump", "").split(), FIRST_PID + PIDS_EACH * index)
 
 
@@ -148,7 +156,7 @@ def start(vm, workloads, timeout=120):
     lines = [f"export WORKLOAD_SECONDS={TIMED_SECONDS}"]
     for w in workloads:
         lines.append(f"echo {w.first_pid} >/proc/sys/kernel/ns_last_pid")
-        lines.append(f"(cd / && exec {w.program} {w.directory} </dev/null >/dev/null 2>&1) &")
+        lines.append(f"(cd / && exec {w.terminal}{w.program} {w.directory} </dev/null >/dev/null 2>&1) &")
     vm.run("\n".join(lines)).check()
     verdicts = {}
     waiting = list(workloads)
@@ -186,11 +194,21 @@ def kill(vm, workloads):
 
 def restore(vm, workloads, at_a_time=3, timeout=600):
     """Resume from the images, and tell each at once to go on. {name: what criu said} of failures."""
-    one = (f'cd {IMAGES}/$0 && if criu restore --file-locks --tcp-established -d -D . '
+    jobs = " ".join(w.name for w in workloads if w.in_terminal)
+    one = (f'cd {IMAGES}/$0 && terminal= job=; case " {jobs} " in *" $0 "*) '
+           'terminal="/workloads/$0 --terminal" job=--shell-job;; esac; '
+           'if $terminal criu restore --file-locks --tcp-established $job -d -D . '
            f'-o restore.log -v4; then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
-    names = " ".join(w.name for w in workloads)
-    failed = vm.run(f"printf '%s\\n' {names} | xargs -n 1 -P {at_a_time} "
-                    f"sh -c {shlex.quote(one)}", timeout=timeout).output.decode().split()
+    # To come to a pseudo-terminal's number, criu opens those before. The terminals that commands
+    # run in have any number.
+    alone = sorted((w for w in workloads if w.has_pty or w.in_terminal),
+                   key=lambda w: w.in_terminal)
+    failed = []
+    for group, at_once in (([w for w in workloads if w not in alone], at_a_time), (alone, 1)):
+        names = " ".join(w.name for w in group)
+        if group:
+            failed += vm.run(f"printf '%s\\n' {names} | xargs -n 1 -P {at_once} "
+                             f"sh -c {shlex.quote(one)}", timeout=timeout).output.decode().split()
     return {name: restore_error(vm, f"{IMAGES}/{name}") for name in failed}
 
 
