@@ -353,6 +353,30 @@ static struct ovm_remote_call_cpu *cpu_for(const struct pass *pass,
 	return NULL;
 }
 
+/* The CPU that starts timers of connections that are let go, or NULL. */
+static struct ovm_remote_call_cpu *timer_cpu(const struct pass *pass)
+{
+	const struct ovm_holds *holds = pass->plan->holds;
+
+	if (pass->action != OVM_FREEZE_THAW || !holds || !pass->plan->calls.add_timer ||
+	    !ovm_holds_have_timers(holds))
+		return NULL;
+	return ovm_remote_calls_cpu(&pass->plan->calls, 0);
+}
+
+static uint32_t release(struct pass *pass)
+{
+	const struct ovm_release how = {
+		.silence = pass->action == OVM_FREEZE_KILL,
+		.calls = &pass->plan->calls,
+		.cpu = timer_cpu(pass),
+		.write = counted_write,
+		.arg = pass,
+	};
+
+	return ovm_holds_release(pass->plan->holds, &how);
+}
+
 static bool interrupt_cpus(struct pass *pass)
 {
 	struct ovm_remote_calls *calls = &pass->plan->calls;
@@ -370,6 +394,12 @@ static bool interrupt_cpus(struct pass *pass)
 			cpu->interrupt = true;
 			apic_ids[nr++] = cpu->apic_id;
 		}
+	}
+	struct ovm_remote_call_cpu *cpu = timer_cpu(pass);
+
+	if (cpu && !cpu->interrupt) {
+		cpu->interrupt = true;
+		apic_ids[nr++] = cpu->apic_id;
 	}
 	pass->tally->nr_interrupts += nr;
 	return !nr || ovm_ipi_send(pass->plan->ipi_fd, apic_ids, nr, CALL_FUNCTION_SINGLE_VECTOR);
@@ -509,8 +539,7 @@ void ovm_freeze_plan_apply(struct ovm_freeze_plan *plan, enum ovm_freeze_action 
 		ret->failed = true;
 		return;
 	}
-	if (has_holds(plan, action) &&
-	    ovm_holds_release(plan->holds, action == OVM_FREEZE_KILL, counted_write, &pass)) {
+	if (has_holds(plan, action) && release(&pass)) {
 		count_holds(plan, ret);
 		return;
 	}

@@ -403,7 +403,8 @@ struct ovm_error *ovm_freezer_hold(struct ovm_freezer *freezer, const uint64_t *
 	for (size_t i = 0; i < nr && !err; i++)
 		err = ovm_hold(freezer->plan->holds, freezer->writer, sockets[i]);
 	if (err) {
-		ovm_holds_release(freezer->plan->holds, false, checked_write, &arg);
+		ovm_holds_release(freezer->plan->holds,
+				  &(struct ovm_release){.write = checked_write, .arg = &arg});
 		ovm_error_free(arg.err);
 	}
 	return err;

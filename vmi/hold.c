@@ -10,6 +10,8 @@ enum {
 	TCP_FIN_WAIT1 = 4,
 	TCP_FIN_WAIT2 = 5,
 	TCP_CLOSE_WAIT = 8,
+	/* include/linux/tcp.h, TCP_WRITE_TIMER_DEFERRED */
+	WRITE_TIMER_PUT_OFF = 1 << 3,
 };
 
 static const char tcp_type[] = "struct tcp_sock";
@@ -39,6 +41,25 @@ void ovm_holds_free(struct ovm_holds *holds)
 
 #define SK "inet_conn.icsk_inet.sk."
 
+/* Kernels that have their timers elsewhere do without. */
+static void find_timer(struct ovm_writer *writer, struct ovm_hold_members *ret)
+{
+	static const char timer[] = "inet_conn.icsk_retransmit_timer.entry.pprev";
+	struct ovm_member pending, inner;
+	struct ovm_error *err =
+		ovm_writer_member(writer, tcp_type, SK "sk_tsq_flags", &ret->put_off);
+
+	if (!err)
+		err = ovm_writer_member(writer, "struct timer_list", "entry.pprev", &inner);
+	if (!err)
+		err = ovm_writer_member(writer, tcp_type, timer, &pending);
+	if (!err) {
+		ret->pending = pending;
+		ret->timer_offset = pending.offset - inner.offset;
+	}
+	ovm_error_free(err);
+}
+
 struct ovm_error *ovm_hold_members_find(struct ovm_writer *writer, struct ovm_hold_members *ret)
 {
 	static const char rt_slock[] = SK "sk_lock.slock.lock.owner";
@@ -51,6 +72,7 @@ struct ovm_error *ovm_hold_members_find(struct ovm_writer *writer, struct ovm_ho
 		err = ovm_writer_member(writer, tcp_type, "repair", &ret->repair);
 	if (err)
 		return err;
+	find_timer(writer, ret);
 	err = ovm_writer_member(writer, tcp_type, SK "sk_lock.slock.rlock.raw_lock.val.counter",
 				&ret->slock);
 	if (!err)
@@ -118,25 +140,59 @@ struct ovm_error *ovm_hold(struct ovm_holds *holds, struct ovm_writer *writer, u
  * word. In repair mode, closing drops the connection in the same manner.
  */
 static bool silence_one(const struct ovm_holds *holds, const struct ovm_object *socket,
-			ovm_remote_call_write *write, void *arg)
+			const struct ovm_release *how)
 {
 	const struct ovm_hold_members *m = &holds->members;
 	uint64_t state = ovm_object_load(socket, &m->state);
 	bool receives =
 		state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2;
-	uint64_t repair = ovm_object_load(socket, &m->repair);
 
-	return (repair || write(arg, socket, &m->repair, 0, 1)) &&
-	       (!receives || write(arg, socket, &m->state, state, TCP_CLOSE_WAIT));
+	return (ovm_object_load(socket, &m->repair) ||
+		how->write(how->arg, socket, &m->repair, 0, 1)) &&
+	       (!receives || how->write(how->arg, socket, &m->state, state, TCP_CLOSE_WAIT));
+}
+
+static bool has_timer(const struct ovm_holds *holds, const struct ovm_object *socket)
+{
+	const struct ovm_hold_members *m = &holds->members;
+
+	return m->pending.type && ovm_object_load(socket, &m->put_off) & WRITE_TIMER_PUT_OFF &&
+	       !ovm_object_load(socket, &m->pending);
+}
+
+/*
+ * A retransmission timer that found the socket owned has left its work, and its reference, to
+ * whoever owns it. What was sent may be lost, and nobody else would send it again: the timer is
+ * given both back, and expires at once.
+ */
+static bool start_timer(const struct ovm_holds *holds, const struct ovm_object *socket,
+			const struct ovm_release *how)
+{
+	const struct ovm_member *put_off = &holds->members.put_off;
+	uint64_t from = ovm_object_load(socket, put_off);
+	uint64_t to = from & ~(uint64_t)WRITE_TIMER_PUT_OFF;
+
+	if (!how->write(how->arg, socket, put_off, from, to))
+		return false;
+	if (ovm_remote_add_timer(how->calls, how->cpu,
+				 socket->address + holds->members.timer_offset, how->write,
+				 how->arg))
+		return true;
+	how->write(how->arg, socket, put_off, to, from);
+	return false;
 }
 
 static bool release_one(const struct ovm_holds *holds, const struct ovm_object *socket,
-			bool silence, ovm_remote_call_write *write, void *arg)
+			const struct ovm_release *how)
 {
 	if (ovm_object_load(socket, &holds->members.slock))
 		return false;
-	return (!silence || silence_one(holds, socket, write, arg)) &&
-	       write(arg, socket, &holds->members.owned, OVM_REC_HELD, 0);
+	if (how->silence && !silence_one(holds, socket, how))
+		return false;
+	if (!how->silence && how->cpu && has_timer(holds, socket) &&
+	    !start_timer(holds, socket, how))
+		return false;
+	return how->write(how->arg, socket, &holds->members.owned, OVM_REC_HELD, 0);
 }
 
 uint32_t ovm_holds_count(const struct ovm_holds *holds)
@@ -148,13 +204,20 @@ uint32_t ovm_holds_count(const struct ovm_holds *holds)
 	return nr;
 }
 
-uint32_t ovm_holds_release(struct ovm_holds *holds, bool silence, ovm_remote_call_write *write,
-			   void *arg)
+bool ovm_holds_have_timers(const struct ovm_holds *holds)
+{
+	for (uint32_t i = 0; i < holds->nr; i++)
+		if (is_held(holds, &holds->sockets[i]) && has_timer(holds, &holds->sockets[i]))
+			return true;
+	return false;
+}
+
+uint32_t ovm_holds_release(struct ovm_holds *holds, const struct ovm_release *how)
 {
 	uint32_t nr_left = 0;
 
 	for (uint32_t i = 0; i < holds->nr; i++)
 		if (is_held(holds, &holds->sockets[i]))
-			nr_left += !release_one(holds, &holds->sockets[i], silence, write, arg);
+			nr_left += !release_one(holds, &holds->sockets[i], how);
 	return nr_left;
 }

@@ -28,6 +28,10 @@ extern "C" {
 
 struct ovm_hold_members {
 	struct ovm_member owned, slock, state, repair;
+	/** Timers that were put off, whether the retransmission timer is pending, and where in a
+	 * struct tcp_sock it lies; found together, or not at all. */
+	struct ovm_member put_off, pending;
+	uint32_t timer_offset;
 };
 
 struct ovm_holds {
@@ -66,13 +70,28 @@ struct ovm_error *ovm_hold_adopt(struct ovm_holds *holds, struct ovm_writer *wri
 /** How many are held. Async-signal-safe. */
 uint32_t ovm_holds_count(const struct ovm_holds *holds);
 
+/** Whether letting go means starting timers again, by calls. Async-signal-safe. */
+bool ovm_holds_have_timers(const struct ovm_holds *holds);
+
+/** How to let go. */
+struct ovm_release {
+	/**
+	 * The process is about to be killed: closing its sockets then sends nothing, and until then
+	 * nothing is accepted.
+	 */
+	bool silence;
+	/** The CPU, which has been interrupted, that starts timers; NULL: none are. */
+	const struct ovm_remote_calls *calls;
+	struct ovm_remote_call_cpu *cpu;
+	ovm_remote_call_write *write;
+	void *arg;
+};
+
 /**
- * Let all go that can be let go now, with the VM paused; returns how many are left. With @silence,
- * their process is about to be killed: closing them then sends nothing, and until then nothing is
- * accepted. Async-signal-safe if @write is.
+ * Let all go that can be let go now, with the VM paused; returns how many are left.
+ * Async-signal-safe if @how->write is.
  */
-uint32_t ovm_holds_release(struct ovm_holds *holds, bool silence, ovm_remote_call_write *write,
-			   void *arg);
+uint32_t ovm_holds_release(struct ovm_holds *holds, const struct ovm_release *how);
 
 #ifdef __cplusplus
 }

@@ -64,6 +64,18 @@ static struct ovm_error *check_function(struct ovm_kernel *kernel, const char *f
 	return err;
 }
 
+static void find_add_timer(struct ovm_kernel *kernel, struct ovm_remote_calls *calls)
+{
+	struct ovm_error *err;
+
+	if (!ovm_kernel_symbol(kernel, "add_timer", &calls->add_timer))
+		return;
+	err = check_function(kernel, "add_timer", calls->add_timer);
+	if (err)
+		calls->add_timer = 0;
+	ovm_error_free(err);
+}
+
 static struct ovm_error *check_gate(struct ovm_kernel *kernel, uint64_t gate)
 {
 	uint64_t offset;
@@ -86,7 +98,9 @@ static bool is_usable(const struct ovm_remote_calls *calls, const struct ovm_obj
 {
 	uint64_t func = ovm_object_load(slot, &calls->func);
 
-	return (!func || func == calls->function) && is_free(calls, slot) &&
+	bool ours = func == calls->function || (calls->add_timer && func == calls->add_timer);
+
+	return (!func || ours) && is_free(calls, slot) &&
 	       (func ||
 		(!ovm_object_load(slot, &calls->info) && !ovm_object_load(slot, &calls->next)));
 }
@@ -119,6 +133,8 @@ struct ovm_error *ovm_remote_calls_init(struct ovm_writer *writer, struct ovm_ke
 		return ovm_error_format(OVM_ERROR_KERNEL, "the guest's kernel has no %s", function);
 	struct ovm_error *err = check_function(kernel, function, ret->function);
 
+	if (!err)
+		find_add_timer(kernel, ret);
 	if (!err)
 		err = check_gate(kernel, rec->gate);
 	if (!err)
@@ -174,15 +190,15 @@ static const struct ovm_object *take_slot(const struct ovm_remote_calls *calls,
 }
 
 /* The entry is whole before it is linked, by the last write: then the guest may run on. */
-bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
-		     uint64_t info, ovm_remote_call_write *write, void *arg)
+static bool queue_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
+		       uint64_t function, uint64_t info, ovm_remote_call_write *write, void *arg)
 {
 	const struct ovm_object *slot = take_slot(calls, cpu);
 	const struct {
 		const struct ovm_member *member;
 		uint64_t value;
 	} parts[] = {
-		{&calls->func, calls->function},
+		{&calls->func, function},
 		{&calls->info, info},
 		{&calls->next, ovm_object_load(&cpu->queue, &calls->first)},
 		{&calls->flags, CSD_FLAG_LOCK | CSD_TYPE_SYNC},
@@ -199,6 +215,18 @@ bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_cal
 	}
 	return write(arg, &cpu->queue, &calls->first, parts[2].value,
 		     slot->address + calls->next.offset);
+}
+
+bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
+		     uint64_t info, ovm_remote_call_write *write, void *arg)
+{
+	return queue_call(calls, cpu, calls->function, info, write, arg);
+}
+
+bool ovm_remote_add_timer(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
+			  uint64_t timer, ovm_remote_call_write *write, void *arg)
+{
+	return calls->add_timer && queue_call(calls, cpu, calls->add_timer, timer, write, arg);
 }
 
 void ovm_remote_calls_inherit(struct ovm_remote_calls *calls)

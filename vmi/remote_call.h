@@ -47,6 +47,8 @@ struct ovm_remote_calls {
 	struct ovm_member first, next, flags, func, info;
 	/** Guest address of the function that is called. */
 	uint64_t function;
+	/** Of add_timer(); 0: can't be called. */
+	uint64_t add_timer;
 	struct ovm_remote_call_cpu cpus[OVM_REMOTE_CALL_CPUS];
 	uint32_t nr_cpus;
 };
@@ -74,6 +76,13 @@ struct ovm_remote_call_cpu *ovm_remote_calls_cpu(struct ovm_remote_calls *calls,
  */
 bool ovm_remote_call(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
 		     uint64_t info, ovm_remote_call_write *write, void *arg);
+
+/**
+ * The same for add_timer(@timer), which starts a timer that was made and is not pending; it may be
+ * called with interrupts off. Returns false also when that can't be called.
+ */
+bool ovm_remote_add_timer(const struct ovm_remote_calls *calls, struct ovm_remote_call_cpu *cpu,
+			  uint64_t timer, ovm_remote_call_write *write, void *arg);
 
 /**
  * Take over from a process that died, perhaps in front of the write that links an entry: nobody
