@@ -193,8 +193,8 @@ struct ovm_dump_options {
 	 * neither a reset nor an end. Without this, a process that has one is refused.
 	 */
 	bool tcp_established;
-	/** The session of the process and its terminal may belong to others, such as the shell it was
-	 * started from; to be restored from a terminal, with criu restore --shell-job. */
+	/** The session of the process and its terminal may belong to others, such as the shell it
+	 * was started from; to be restored from a terminal, with criu restore --shell-job. */
 	bool shell_job;
 };
 
