@@ -67,7 +67,7 @@ const char *ovm_image_path_problem(const struct ovm_rec_file *file)
 		return "is deleted (an old version of it, if the name is in use again): restart "
 		       "what holds it";
 	if (!file->reachable)
-		return "is on a mount that the process can't reach";
+		return "is on a mount that the process can't reach, or that another one hides";
 	return name_problem(file);
 }
 

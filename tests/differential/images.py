@@ -105,7 +105,7 @@ class Tree:
         self.net_ns = self.root_ids.get("net_ns_id")
         self.view["inventory"] = inventory
         self.known = {"pstree.img", "inventory.img", "files.img", "memfd.img", "pipes-data.img",
-                      "fifo-data.img", "sk-queues.img", "remap-fpath.img"}
+                      "fifo-data.img", "sk-queues.img", "remap-fpath.img", "seccomp.img"}
         self.directories, self.areas, self.tables = set(), {}, {}
         for entry in tree:
             prefix = f"{entry['pid']}." if entry["ppid"] else ""
@@ -163,7 +163,18 @@ class Tree:
             if regs["ax"] != INTERRUPTED:
                 regs["ip"] += SYSCALL_BYTES
             regs["ax"] = regs[self.waits[name][0]] = "of a wait"
+        if "seccomp_filter" in core.get("thread_core", {}):
+            core["thread_core"] = self._with_filters(core["thread_core"])
         return core
+
+    def _with_filters(self, thread):
+        """A thread with its seccomp filters, the oldest first, instead of where they begin."""
+        known = self._one("seccomp.img")["seccomp_filters"]
+        at, filters = thread["seccomp_filter"], []
+        while at is not None and len(filters) <= len(known):
+            filters.append({"filter": known[at]["filter"], "flags": known[at].get("flags", 0)})
+            at = known[at].get("prev")
+        return {**thread, "seccomp_filter": filters}
 
     def _without_time_left(self, address, data):
         """A page without the places where the time left of a wait is kept for it."""

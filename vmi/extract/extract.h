@@ -127,7 +127,8 @@ LLV_SHARED void ovm_cgroup_path(struct task_struct *p, struct ovm_rec_bytes __ho
 
 /**
  * Put the path of a dentry together, from the root of the mount namespace that its mount is in.
- * @ns receives that namespace, or 0 when the mount is detached from every one.
+ * @ns receives that namespace, or 0 when the mount is detached from every one, or something else is
+ * mounted where the path leads through.
  */
 LLV_SHARED void ovm_path(struct dentry *dentry, struct vfsmount *mnt,
 			 struct ovm_rec_bytes __host *path, __u64 __host *ns);

@@ -13,8 +13,13 @@ struct mount___ovm {
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	struct mnt_namespace *mnt_ns;
+	/* What is mounted on it, linked by mnt_child. */
+	struct list_head mnt_mounts;
+	struct list_head mnt_child;
 	int mnt_id;
 };
+
+enum { MAX_MOUNTS = 1 << 20 };
 
 static const struct mount___ovm *real_mount(const struct vfsmount *mnt)
 {
@@ -54,10 +59,39 @@ static u64 namespace_of(const struct mount___ovm *mount)
 	return ns >= (u64)-MAX_ERRNO ? 0 : ns;
 }
 
+static bool is_at_or_below(const struct dentry *dentry, const struct dentry *top,
+			   const struct dentry *root)
+{
+	for (unsigned int i = 0; dentry != top; i++) {
+		if (dentry == root || dentry == dentry->d_parent)
+			return false;
+		if (i > OVM_EXTRACT_COMPONENTS_MAX)
+			llv_fail(LLV_CORRUPT, dentry, "path does not end");
+		dentry = dentry->d_parent;
+	}
+	return true;
+}
+
+/* Whether the way from the root of @mount to @dentry leads into what was mounted there since. */
+static bool is_hidden(const struct dentry *dentry, const struct mount___ovm *mount)
+{
+	const struct mount___ovm *child;
+	unsigned int nr = 0;
+
+	list_for_each_entry(child, &mount->mnt_mounts, mnt_child) {
+		if (++nr > MAX_MOUNTS)
+			llv_fail(LLV_CORRUPT, mount, "list of mounts does not end");
+		if (is_at_or_below(dentry, child->mnt_mountpoint, mount->mnt.mnt_root))
+			return true;
+	}
+	return false;
+}
+
 LLV_SHARED void ovm_path(struct dentry *dentry, struct vfsmount *mnt,
 			 struct ovm_rec_bytes __host *path, __u64 __host *ns)
 {
 	const struct mount___ovm *mount = real_mount(mnt);
+	bool hidden = is_hidden(dentry, mount);
 
 	for (unsigned int i = 0;; i++) {
 		if (i > OVM_EXTRACT_COMPONENTS_MAX || path->len > OVM_EXTRACT_PATH_MAX)
@@ -67,6 +101,8 @@ LLV_SHARED void ovm_path(struct dentry *dentry, struct vfsmount *mnt,
 				break;
 			dentry = mount->mnt_mountpoint;
 			mount = mount->mnt_parent;
+			if (dentry != mount->mnt.mnt_root)
+				hidden |= is_hidden(dentry->d_parent, mount);
 			continue;
 		}
 		if (dentry == dentry->d_parent)
@@ -74,7 +110,7 @@ LLV_SHARED void ovm_path(struct dentry *dentry, struct vfsmount *mnt,
 		ovm_path_prepend(path, dentry->d_name.name, OVM_EXTRACT_NAME_MAX);
 		dentry = dentry->d_parent;
 	}
-	*ns = dentry == mount->mnt.mnt_root ? namespace_of(mount) : 0;
+	*ns = dentry == mount->mnt.mnt_root && !hidden ? namespace_of(mount) : 0;
 	if (!path->len)
 		ovm_path_root(path);
 }

@@ -641,7 +641,8 @@ struct ovm_rec_file {
 	__u8 unlinked; /* the dentry is unhashed or nlink is 0 */
 	/* The name that it was opened by is gone: @path is that of another link to the inode. */
 	__u8 other_name;
-	__u8 reachable; /* the mount is in the task's mount namespace */
+	/* The mount is in the task's mount namespace, and nothing was mounted over it. */
+	__u8 reachable;
 	__s32 mnt_id;
 	__u64 mnt_ns; /* identity of the mount's namespace */
 	__u64 sb_magic;
