@@ -142,6 +142,8 @@ static enum ovm_rec_file_kind kind_of(const struct file *file, const struct inod
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFREG:
 		return regular_kind(file, inode);
+	case S_IFLNK: /* O_PATH | O_NOFOLLOW: opened again by its path, like a file */
+		return OVM_REC_FILE_REGULAR;
 	case S_IFDIR:
 		return OVM_REC_FILE_DIRECTORY;
 	case S_IFCHR:
