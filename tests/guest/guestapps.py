@@ -117,7 +117,7 @@ class App:
     carried: list = dataclasses.field(default_factory=list)
     # Established connections: dump and restore are told to take them.
     tcp: bool = False
-    # System V IPC.
+    # System V IPC, which CRIU restores into a namespace of the tree only.
     ipc: bool = False
     settings: dict = dataclasses.field(default_factory=dict)
     first_pid: int = 0

@@ -1009,14 +1009,23 @@ static int set_times(void)
 int main(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{"directory", required_argument, 0, 'd'}, {"unix", required_argument, 0, 'u'},
-		{"tcp", required_argument, 0, 't'},	  {"log", required_argument, 0, 'l'},
-		{"workers", required_argument, 0, 'w'},	  {"user", required_argument, 0, 'i'},
-		{"signal", required_argument, 0, 's'},	  {"reconnect", no_argument, 0, 'r'},
-		{"resume", no_argument, 0, 'R'},	  {"protocol", required_argument, 0, 'p'},
-		{"file", required_argument, 0, 'f'},	  {"wanted", required_argument, 0, 'x'},
-		{"pace", required_argument, 0, 'P'},	  {"http-files", required_argument, 0, 'H'},
-		{"serve", no_argument, 0, 'S'},		  {0},
+		{"directory", required_argument, 0, 'd'},
+		{"unix", required_argument, 0, 'u'},
+		{"tcp", required_argument, 0, 't'},
+		{"log", required_argument, 0, 'l'},
+		{"workers", required_argument, 0, 'w'},
+		{"user", required_argument, 0, 'i'},
+		{"signal", required_argument, 0, 's'},
+		{"reconnect", no_argument, 0, 'r'},
+		{"resume", no_argument, 0, 'R'},
+		{"protocol", required_argument, 0, 'p'},
+		{"file", required_argument, 0, 'f'},
+		{"wanted", required_argument, 0, 'x'},
+		{"pace", required_argument, 0, 'P'},
+		{"http-files", required_argument, 0, 'H'},
+		{"serve", no_argument, 0, 'S'},
+		{"ipc-namespace", no_argument, 0, 'I'},
+		{0},
 	};
 	const char *name = "", *file = NULL, *wanted = "", *http_files = NULL;
 	bool serve = false;
@@ -1069,7 +1078,7 @@ int main(int argc, char **argv)
 			options.pace_us = atoi(optarg);
 			break;
 		case 'I':
-			/* criu dump takes System V IPC only from a namespace of the tree's own. */
+			/* Only there is it restored by CRIU. */
 			if (unshare(CLONE_NEWIPC))
 				return 1;
 			break;
