@@ -125,7 +125,7 @@ class App:
     # Acknowledged to each worker at the dump; and the books of a load from outside.
     before: list = dataclasses.field(default_factory=list)
     books: str = ""
-    times: bytes = b""
+    facts: bytes = b""
 
     @property
     def data(self):

@@ -4,7 +4,7 @@
  *
  *	load [OPTION]... [-- PROGRAM ARGUMENT...]
  *	load --serve [OPTION]... -- PROGRAM ARGUMENT...
- *	load --times DIRECTORY | load --set-times
+ *	load --facts DIRECTORY | load --set-facts
  *
  * The program is started as a child; without one, the server is there already: the second form
  * turns into it. Workers, processes
@@ -978,29 +978,30 @@ static void write_http_files(const char *directory)
 }
 
 /*
- * When files were changed, to the nanosecond, which archives don't tell: editors compare it with
- * what they remember.
+ * Whose files are, and when they were changed, to the nanosecond: archives don't tell, and editors
+ * compare it with what they remember.
  */
-static int write_times(const char *path, const struct stat *status, int kind, struct FTW *at)
+static int write_facts(const char *path, const struct stat *status, int kind, struct FTW *at)
 {
 	(void)at;
-	if (kind == FTW_F)
-		printf("%lld %ld %s\n", (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
-		       path);
+	if (kind == FTW_F || kind == FTW_D)
+		printf("%u %u %lld %ld %s\n", status->st_uid, status->st_gid,
+		       (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec, path);
 	return 0;
 }
 
-static int set_times(void)
+static int set_facts(void)
 {
 	char path[LINE_SIZE];
+	unsigned int user, group;
 	long long seconds;
 	long rest;
 
-	while (scanf("%lld %ld %4095[^\n]", &seconds, &rest, path) == 3) {
+	while (scanf("%u %u %lld %ld %4095[^\n]", &user, &group, &seconds, &rest, path) == 5) {
 		struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 					    {.tv_sec = seconds, .tv_nsec = rest}};
 
-		if (utimensat(AT_FDCWD, path, times, 0))
+		if (chown(path, user, group) || utimensat(AT_FDCWD, path, times, 0))
 			return 1;
 	}
 	return 0;
@@ -1032,10 +1033,10 @@ int main(int argc, char **argv)
 	char text[128];
 	int option;
 
-	if (argc == 3 && !strcmp(argv[1], "--times"))
-		return nftw(argv[2], write_times, 16, FTW_PHYS);
-	if (argc == 2 && !strcmp(argv[1], "--set-times"))
-		return set_times();
+	if (argc == 3 && !strcmp(argv[1], "--facts"))
+		return nftw(argv[2], write_facts, 16, FTW_PHYS);
+	if (argc == 2 && !strcmp(argv[1], "--set-facts"))
+		return set_facts();
 	while ((option = getopt_long(argc, argv, "+", known, NULL)) != -1) {
 		switch (option) {
 		case 'd':
