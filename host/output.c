@@ -203,25 +203,44 @@ struct ovm_error *ovm_output_begin(const char *directory, struct ovm_output **re
 	return NULL;
 }
 
+/* At how many images the whole file system is written to disk, with what others have there. */
+enum { MANY_FILES = 64 };
+
+static struct ovm_error *sync_file(const struct ovm_output *output, const char *name)
+{
+	_cleanup_close_ int fd = openat(output->fd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd))
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't write %s to disk",
+				       name);
+	return NULL;
+}
+
+/* A file system has to finish what it is doing for each file: of many, all at once is faster. */
 static struct ovm_error *sync_files(const struct ovm_output *output)
 {
 	_cleanup_closedir_ DIR *dir = opendir_at(output->fd, ".");
+	struct ovm_error *err = NULL;
 	struct dirent *entry;
+	unsigned int nr = 0;
 
 	if (!dir)
 		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
 				       "can't list the images");
-	while ((entry = readdir(dir))) {
-		if (is_dot(entry->d_name))
-			continue;
-		_cleanup_close_ int fd = openat(output->fd, entry->d_name, O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0 || fsync(fd))
-			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, entry->d_name,
-					       "can't write %s to disk", entry->d_name);
+	while (nr <= MANY_FILES && (entry = readdir(dir)))
+		nr++;
+	if (nr > MANY_FILES) {
+		if (syncfs(output->fd))
+			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, output->directory,
+					       "can't write the images to disk");
+		return NULL;
 	}
+	rewinddir(dir);
+	while (!err && (entry = readdir(dir)))
+		if (!is_dot(entry->d_name))
+			err = sync_file(output, entry->d_name);
 	fsync(output->fd);
-	return NULL;
+	return err;
 }
 
 struct ovm_error *ovm_output_commit(struct ovm_output *output)
