@@ -154,10 +154,16 @@ struct ovm_shmem_node {
 	__u8 has_others;
 };
 
-enum { OVM_FILE_BUCKETS = 4096 };
+/* So many that of some ten thousand files few meet. */
+enum { OVM_FILE_BUCKET_BITS = 14, OVM_FILE_BUCKETS = 1 << OVM_FILE_BUCKET_BITS };
 
-/* Where a kernel object is to be looked for, by its identity. */
-#define OVM_FILE_BUCKET(identity) ((unsigned int)((identity) >> 6) % OVM_FILE_BUCKETS)
+/*
+ * Where a kernel object is to be looked for, by its identity. Objects of a slab are so many bytes
+ * apart that their lower bits would leave most buckets empty: those of a product, as in hash_64()
+ * of linux/hash.h, don't.
+ */
+#define OVM_FILE_BUCKET(identity) \
+	((unsigned int)(((identity) * 0x61C8864680B583EBull) >> (64 - OVM_FILE_BUCKET_BITS)))
 
 /* The files of one tree, by identity, so that each is extracted once. */
 struct ovm_files {
