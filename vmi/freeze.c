@@ -12,6 +12,8 @@ enum {
 	/* How long a thread may take to fall asleep again. */
 	CHECK_US = 100000,
 	FIRST_ATTEMPT_US = 250000,
+	/* What each thread adds to that: a guest wakes a few dozen at a time. */
+	THREAD_US = 1000,
 	/* What part of an attempt's time the guest runs undisturbed before the next one. */
 	BREATHS = 8,
 };
@@ -248,15 +250,19 @@ static struct ovm_error *give_up(struct ovm_freezer *freezer, struct ovm_error *
 	return err;
 }
 
+/* For @us and what so many threads take, or until @deadline. */
 static struct ovm_error *attempt_freeze(struct ovm_freezer *freezer,
-					const struct ovm_freeze_set *set, uint64_t deadline)
+					const struct ovm_freeze_set *set, uint64_t us,
+					uint64_t deadline)
 {
 	struct ovm_error *err = begin(freezer, set, deadline);
 
 	if (err)
 		return err;
+	uint64_t end = ovm_freeze_now_us() + us + (uint64_t)freezer->plan->nr * THREAD_US;
+
 	freezer->plan->bequest = OVM_FREEZE_THAW;
-	err = close_set(freezer, set, deadline);
+	err = close_set(freezer, set, end < deadline ? end : deadline);
 	if (err)
 		return give_up(freezer, err);
 	freezer->frozen = true;
@@ -276,19 +282,15 @@ static bool may_succeed(const struct ovm_freezer *freezer, const struct ovm_erro
 struct ovm_error *ovm_freeze(struct ovm_freezer *freezer, const struct ovm_freeze_set *set,
 			     struct ovm_freeze_stats *stats)
 {
-	uint64_t began = start(freezer), deadline = make_deadline(freezer), now = began;
+	uint64_t began = start(freezer), deadline = make_deadline(freezer);
 	struct ovm_error *err = NULL;
 
 	for (uint64_t us = FIRST_ATTEMPT_US; !err; us *= 2) {
-		bool last = deadline - now <= us;
-
-		err = attempt_freeze(freezer, set, last ? deadline : now + us);
-		if (!err || last || !may_succeed(freezer, err))
+		err = attempt_freeze(freezer, set, us, deadline);
+		if (!err || ovm_freeze_now_us() >= deadline || !may_succeed(freezer, err))
 			break;
 		ovm_error_free(err);
 		err = ovm_qmp_sleep(ovm_vm_qmp(freezer->options.vm), (int)(us / 1000 / BREATHS));
-		now = ovm_freeze_now_us();
-		now = now < deadline ? now : deadline;
 	}
 	return finish(freezer, began, err, stats);
 }

@@ -408,8 +408,12 @@ static bool interrupt_cpus(struct pass *pass)
 static bool wake(struct pass *pass, const struct ovm_freeze_thread *t,
 		 struct ovm_remote_call_cpu *cpu)
 {
-	pass->tally->nr_woken++;
-	return ovm_remote_call(&pass->plan->calls, cpu, t->task.address, counted_write, pass);
+	bool called =
+		ovm_remote_call(&pass->plan->calls, cpu, t->task.address, counted_write, pass);
+
+	pass->tally->nr_woken += called;
+	pass->tally->nr_left += !called;
+	return called;
 }
 
 static uint64_t jobctl_after(enum ovm_freeze_action action, uint64_t jobctl)

@@ -84,6 +84,8 @@ struct ovm_freeze_tally {
 	 * woken; that could not be written to now. */
 	uint32_t nr_done, nr_waiting, nr_asleep, nr_blocked;
 	uint32_t nr_woken, nr_writes, nr_interrupts;
+	/* Threads that were not woken, for want of room for the call. */
+	uint32_t nr_left;
 	/* The first thread that isn't done. */
 	const struct ovm_freeze_thread *late;
 	/* CPUs can't be interrupted; nothing was written. */

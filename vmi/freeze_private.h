@@ -22,6 +22,8 @@ struct ovm_freezer {
 	size_t plan_bytes;
 	/* What is in the plan was frozen by ovm_freeze(). */
 	bool frozen, kept;
+	/* Threads that the last round had no room to call. */
+	uint32_t calls_left;
 	struct ovm_freeze_stats stats;
 };
 

@@ -296,6 +296,7 @@ static struct ovm_error *apply(struct ovm_freezer *freezer, enum ovm_freeze_acti
 	stats->nr_woken += tally.nr_woken;
 	stats->nr_writes += tally.nr_writes;
 	stats->nr_interrupts += tally.nr_interrupts;
+	freezer->calls_left = tally.nr_left;
 	if (tally.failed && !arg.err)
 		arg.err = ovm_error_format(OVM_ERROR_UNREACHABLE,
 					   "QEMU's gdb stub, through which the guest's CPUs are "
@@ -333,8 +334,9 @@ struct ovm_error *ovm_freezer_round(struct ovm_freezer *freezer, enum ovm_freeze
 }
 
 /*
- * Let the guest run until it has done what it was told, or until another round is of use: something
- * could not be written, or sleeps on after @ms milliseconds.
+ * Let the guest run until it has done what it was told, or until another round is of use: there is
+ * room for calls that there was none for; something could not be written, or sleeps on after @ms
+ * milliseconds.
  */
 static struct ovm_error *wait_for_guest(struct ovm_freezer *freezer, enum ovm_freeze_action action,
 					unsigned int ms, uint64_t deadline,
@@ -348,6 +350,8 @@ static struct ovm_error *wait_for_guest(struct ovm_freezer *freezer, enum ovm_fr
 		struct ovm_error *err = NULL;
 
 		ovm_freeze_plan_look(freezer->plan, action, tally);
+		if (freezer->calls_left && !freezer->plan->calls_pending)
+			return NULL;
 		if (!tally->late || now >= deadline || (tally->nr_blocked && !tally->nr_waiting) ||
 		    (now >= end && (tally->nr_blocked || tally->nr_asleep)))
 			return NULL;
