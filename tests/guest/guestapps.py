@@ -105,7 +105,7 @@ class App:
     name: str
     about: str
     # Of the load; {data}, {run} and {control} are replaced.
-    options: list
+    arguments: list
     command: list
     files: dict = dataclasses.field(default_factory=dict)
     set_up: str = ""
@@ -128,6 +128,11 @@ class App:
     facts: bytes = b""
 
     @property
+    def options(self):
+        """Of the dump."""
+        return ["--tcp-established"] if self.tcp else []
+
+    @property
     def data(self):
         return f"{DATA}/{self.name}"
 
@@ -144,14 +149,14 @@ class App:
 
     def load(self, *more, command=True):
         """The command line of the load, with or without the program."""
-        words = [LOAD, "--directory", self.control, *more, *map(self.fill, self.options)]
+        words = [LOAD, "--directory", self.control, *more, *map(self.fill, self.arguments)]
         if command:
             words += ["--", *map(self.fill, self.command)]
         return shlex.join(words)
 
     def serve(self):
         """The command line of the server alone."""
-        words = [LOAD, "--directory", self.control, "--serve", *map(self.fill, self.options), "--",
+        words = [LOAD, "--directory", self.control, "--serve", *map(self.fill, self.arguments), "--",
                  *map(self.fill, self.command)]
         return shlex.join(words)
 
