@@ -21,6 +21,11 @@ void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_im
 /** Of a descriptor that leads to a socket of IPv4 or IPv6. */
 void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
 				 const struct ovm_rec_fd *fd);
+/** What a descriptor leads to. */
+void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
+			const struct ovm_rec_fd *fd);
+/** What is on its way in messages, and no descriptor leads to. */
+void ovm_image_check_passed(struct ovm_image_report *report, const struct ovm_image_process *p);
 /** Locks on the files behind descriptors. */
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p);
 /** Terminals of all processes. */

@@ -205,7 +205,8 @@ static bool leads_out(const struct ovm_image_report *report, const struct ovm_re
 
 	if (pipe && (pipe->readers != pipe->own_readers || pipe->writers != pipe->own_writers))
 		return true;
-	return connects(file) && file->nr_references > file->nr_fds + report->nr_all_tids;
+	return connects(file) &&
+	       file->nr_references > file->nr_fds + file->nr_passed + report->nr_all_tids;
 }
 
 /* The other end of what leads out of the process would be gone. */
@@ -274,8 +275,8 @@ static void check_epoll(struct ovm_image_report *report, const struct ovm_rec_fd
 		check_epoll_entry(report, fd->fd, &entries[i]);
 }
 
-static void check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
-		     const struct ovm_rec_fd *fd)
+void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
+			const struct ovm_rec_fd *fd)
 {
 	const struct ovm_rec_file *file = fd->file;
 	char quoted[OVM_IMAGE_QUOTED_MAX], device[32] = "";
@@ -350,11 +351,12 @@ static void check_order(struct ovm_image_report *report, const struct ovm_rec_pr
 static void check_fds(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
 	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next) {
-		check_fd(report, p, fd);
+		ovm_image_check_fd(report, p, fd);
 		if (fd->file && fd->file->epoll &&
 		    ovm_image_epoll_is_first(report->epolls, p->rec, fd))
 			check_epoll(report, fd);
 	}
+	ovm_image_check_passed(report, p);
 	ovm_image_check_file_locks(report, p);
 }
 

@@ -242,15 +242,12 @@ static void check_options(const struct place *at)
 
 static void check_passed(const struct place *at)
 {
-	const struct ovm_rec_packet *packet = at->socket->rec->packets;
-	unsigned long nr = 0;
-	char text[96];
+	char text[192];
 
-	for (; packet; packet = packet->next)
-		nr += packet->nr_fds;
-	if (!nr)
+	if (!at->socket->passed_problem)
 		return;
-	snprintf(text, sizeof(text), "holds %lu descriptors on their way (SCM_RIGHTS)", nr);
+	snprintf(text, sizeof(text), "holds files on their way (SCM_RIGHTS), %s",
+		 at->socket->passed_problem);
 	reason(at, text);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mm.h"
+#include "passed.h"
 #include "vmi/cleanup.h"
 
 bool ovm_image_file_is_memory(const struct ovm_rec_file *file)
@@ -97,6 +98,9 @@ static void add_set(struct ovm_image_file_table *table, const struct ovm_image_s
 	table->nr = 0;
 	for (size_t i = 0; i < set->nr_processes; i++)
 		add_process(table, set->processes[i].rec);
+	for (const struct ovm_rec_file *file = ovm_image_set_files(set); file; file = file->next)
+		if (file->nr_passed)
+			add(table, file, OVM_IMAGE_FILE_DESCRIPTOR);
 }
 
 /* Keep the first of equal ones, and number what is left in the order of appearance. */

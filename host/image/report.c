@@ -41,7 +41,8 @@ static char *make_line(const struct ovm_image_report *report, const char *format
 
 	if (vasprintf(&text, format, ap) < 0)
 		return NULL;
-	if (asprintf(&line, "pid %d: %s", report->pid, text) < 0)
+	if (asprintf(&line, "pid %d: %s%s", report->pid, report->passed ? "on its way to " : "",
+		     text) < 0)
 		line = NULL;
 	free(text);
 	return line;

@@ -18,6 +18,8 @@ struct ovm_image_report {
 	/** What is looked at, and the process that lines are about now. */
 	const struct ovm_image_set *set;
 	int32_t pid;
+	/** Lines are about what comes with a message for the descriptor that they name. */
+	bool passed;
 	/** Threads of the process, and of all processes, in ascending order. */
 	int32_t *tids, *all_tids;
 	size_t nr_tids, nr_all_tids;

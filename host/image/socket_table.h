@@ -18,9 +18,12 @@
 struct ovm_image_socket {
 	const struct ovm_rec_file *file;
 	const struct ovm_rec_socket *rec;
-	/** The first process that has it, and the lowest of its descriptors that lead to it. */
+	/** The first process that has it, and the lowest of its descriptors that lead to it; of
+	 * what is only on its way in a message, those of the socket that the message waits in. */
 	const struct ovm_rec_process *process;
 	int32_t fd;
+	/** No descriptor leads to it. */
+	bool only_passed;
 	/** Place among all descriptors of sockets. */
 	size_t place;
 	/** What it is connected to; of a connection that waits to be accepted, the listening
@@ -35,6 +38,11 @@ struct ovm_image_socket {
 	/** Sockets that are connected to it, and the first of them in the order of the table. */
 	size_t nr_connected;
 	const struct ovm_image_socket *first_connected;
+	/** Its place in the order. */
+	size_t position;
+	/** Why the files that come with its messages can't be sent again: a phrase such as "is not
+	 * connected back", or NULL. */
+	const char *passed_problem;
 	/** Where building the order has got to. */
 	enum { OVM_IMAGE_SOCKET_NEW, OVM_IMAGE_SOCKET_ON_PATH, OVM_IMAGE_SOCKET_PLACED } stage;
 };
@@ -43,8 +51,10 @@ struct ovm_image_socket_table {
 	/** By the identity of the struct sock. */
 	struct ovm_image_socket *sockets;
 	size_t nr;
-	/** Peers first. */
+	/** Peers first; of two that are connected to each other, the one behind the other. */
 	struct ovm_image_socket **order;
+	/** In the order in which what waits in them is to be described. */
+	struct ovm_image_socket **queues;
 	/** A sorted list of inode numbers. */
 	uint64_t *inos;
 };

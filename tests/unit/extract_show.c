@@ -311,6 +311,7 @@ static struct json_object *show_file(const struct ovm_rec_file *f)
 	NUMBER(o, f, gid);
 	json_object_object_add(o, "locks", show_file_locks(f->locks));
 	NUMBER(o, f, nr_fds);
+	NUMBER(o, f, nr_passed);
 	NUMBER(o, f, nr_references);
 	if (f->pipe)
 		json_object_object_add(o, "pipe", show_pipe(f->pipe));

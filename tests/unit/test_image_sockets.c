@@ -130,6 +130,30 @@ static void wait_for(int from, int to)
 	s[to].socket.connections = &s[to].connection;
 }
 
+/* A file comes with the message that waits in socket @to. */
+static void pass(int to, struct ovm_rec_passed *passed, struct ovm_rec_file *file)
+{
+	struct ovm_rec_file *last = m.tree.files;
+
+	*passed = (struct ovm_rec_passed){.identity = file->file, .file = file};
+	if (!s[to].rec.packets)
+		add_packet(to, "x");
+	s[to].packet.passed = passed;
+	s[to].packet.nr_passed = 1;
+	file->nr_passed++;
+	while (last->next && last != file)
+		last = last->next;
+	if (last != file)
+		last->next = file;
+}
+
+/* Socket @i has no descriptor: it has to be on its way. */
+static void close_socket(int i)
+{
+	s[i - 1].fd.next = s[i].fd.next;
+	s[i].file.nr_fds = 0;
+}
+
 #define ASSERT_REFUSED(text) ASSERT_ERROR(ovm_image_check(&m.set), OVM_ERROR_NOT_DUMPABLE, text)
 
 #define ASSERT_WARNED(text)                                                    \
@@ -199,9 +223,6 @@ OVM_TEST(image_sockets, refuses_what_criu_would_lose)
 	ASSERT_REFUSED("has a connection waiting (fd 10) on which data was sent already");
 	start_with_pair();
 	add_packet(0, "x");
-	s[0].packet.nr_fds = 3;
-	ASSERT_REFUSED("holds 3 descriptors on their way");
-	s[0].packet.nr_fds = 0;
 	s[0].rec.opts.passcred = 1;
 	ASSERT_REFUSED("SO_PASSCRED");
 	s[0].rec.opts.passcred = 0;
@@ -213,6 +234,49 @@ OVM_TEST(image_sockets, refuses_what_criu_would_lose)
 	s[0].rec.opts.bound_dev = 0;
 	s[0].rec.opts.has_filter = 1;
 	ASSERT_REFUSED("not of classic BPF");
+}
+
+OVM_TEST(image_sockets, takes_files_on_their_way)
+{
+	struct ovm_rec_passed passed[2];
+
+	start_with_pair();
+	connect_to(2, 3);
+	connect_to(3, 2);
+	close_socket(3);
+	pass(0, &passed[0], &s[3].file);
+	/* Needs the other end of the socket it waits in, which only the message above has. */
+	pass(2, &passed[1], &m.files[MODEL_LOG]);
+	ASSERT_OK(ovm_image_check(&m.set));
+	ASSERT_STREQ(warnings, "");
+}
+
+OVM_TEST(image_sockets, refuses_files_on_their_way_that_criu_can_t_send)
+{
+	struct ovm_rec_passed passed;
+	struct ovm_rec_epoll_entry entry = {.fd = FIRST_FD};
+	struct ovm_rec_epoll epoll = {.entries = &entry, .nr_entries = 1};
+	struct ovm_rec_file file = {
+		.file = 0xffff888000090000, .kind = OVM_REC_FILE_EPOLL, .epoll = &epoll};
+
+	/* Nobody is connected to the socket any more. */
+	start();
+	s[0].rec.state = ESTABLISHED;
+	s[0].rec.shutdown = 3;
+	pass(0, &passed, &m.files[MODEL_LOG]);
+	ASSERT_REFUSED("fd 10: Unix socket (inode 500, without a name) holds files on their way "
+		       "(SCM_RIGHTS), and no socket is connected both ways");
+	start_with_pair();
+	close_socket(1);
+	pass(0, &passed, &s[1].file);
+	ASSERT_REFUSED("fd 10: Unix socket (inode 500, without a name) holds files on their way "
+		       "(SCM_RIGHTS), and so is its other end");
+	start_with_pair();
+	pass(0, &passed, &file);
+	ASSERT_REFUSED("on its way to fd 10: an epoll instance");
+	file.kind = OVM_REC_FILE_TTY;
+	ASSERT_REFUSED("on its way to fd 10: a file that CRIU may not have opened in time");
+	ASSERT_REFUSED("on its way to fd 10: terminal () is not saved");
 }
 
 OVM_TEST(image_sockets, refuses_names_that_can_t_be_used_again)
@@ -368,5 +432,65 @@ OVM_TEST(image_sockets, puts_queues_behind_their_entries)
 	ASSERT_TRUE(entry && !entry->length);
 	sk_packet_entry__free_unpacked(entry, NULL);
 	ASSERT_TRUE(!image_record(&image, &len));
+	image_close(&image);
+}
+
+static void next_packet(struct image_bytes *image, SkPacketEntry **entry)
+{
+	size_t len;
+	const uint8_t *record = image_record(image, &len);
+
+	ASSERT_TRUE(record);
+	*entry = sk_packet_entry__unpack(NULL, len, record);
+	ASSERT_TRUE(*entry);
+	image->pos += (*entry)->length;
+}
+
+OVM_TEST(image_sockets, writes_files_on_their_way)
+{
+	__attribute__((cleanup(clean_up))) int fd = image_directory(directory);
+	struct ovm_rec_passed passed[2];
+	SkPacketEntry *entry;
+	uint32_t id;
+
+	start_with_pair();
+	connect_to(2, 3);
+	connect_to(3, 2);
+	/* 3 is on its way to 1; what waits in 2 has to be sent by 3, hence behind. */
+	close_socket(3);
+	pass(2, &passed[0], &m.files[MODEL_LOG]);
+	pass(1, &passed[1], &s[3].file);
+	ASSERT_OK(ovm_image_write(&m.set, fd));
+
+	struct image_bytes image = image_open(directory, "sk-queues.img", 2);
+
+	next_packet(&image, &entry);
+	ASSERT_EQ_U64(entry->n_scm, 1);
+	ASSERT_EQ_U64(entry->scm[0]->type, 1);
+	ASSERT_EQ_U64(entry->scm[0]->n_rights, 1);
+	id = entry->scm[0]->rights[0];
+	sk_packet_entry__free_unpacked(entry, NULL);
+	next_packet(&image, &entry);
+	ASSERT_EQ_U64(entry->n_scm, 1);
+	ASSERT_TRUE(entry->scm[0]->rights[0] && entry->scm[0]->rights[0] != id);
+	sk_packet_entry__free_unpacked(entry, NULL);
+	image_close(&image);
+
+	/* It has an entry of its own. */
+	image = image_open(directory, "files.img", 2);
+
+	const uint8_t *record;
+	bool found = false;
+	size_t len;
+
+	while ((record = image_record(&image, &len))) {
+		FileEntry *file = file_entry__unpack(NULL, len, record);
+
+		ASSERT_TRUE(file);
+		if (file->id == id)
+			found = file->usk && file->usk->ino == (uint32_t)(FIRST_INO + 3);
+		file_entry__free_unpacked(file, NULL);
+	}
+	ASSERT_TRUE(found);
 	image_close(&image);
 }

@@ -280,6 +280,7 @@ LLV_SHARED const struct mutex *ovm_tty_output_lock(const struct tty_struct *tty)
 struct sock;
 struct sk_buff;
 struct sk_buff_head;
+struct scm_fp_list;
 
 /** The socket behind an inode; NULL for inodes of other kinds, names of sockets among them. */
 LLV_SHARED const struct sock *ovm_inode_sock(const struct inode *inode);
@@ -298,6 +299,10 @@ LLV_SHARED void ovm_unix_socket(struct ovm_files __host *files, const struct soc
 LLV_SHARED bool ovm_unix_socket_held(const struct sock *sk);
 LLV_SHARED __u64 ovm_ticks_per_second(void);
 
+/** The files that come with a packet in the queue of a Unix socket that does not listen; or NULL.
+ */
+LLV_SHARED const struct scm_fp_list *ovm_unix_socket_passed(const struct sk_buff *skb);
+
 /* ---- inet_socket.c, tcp.c ------------------------------------------------------------------ */
 
 /** Whether a socket is of IPv4 or IPv6. */
@@ -309,6 +314,13 @@ LLV_SHARED bool ovm_inet_socket_held(const struct sock *sk);
 LLV_SHARED bool ovm_inet_socket_is_ours(const struct sock *sk);
 /** What TCP sockets have; @rec->inet is there. */
 LLV_SHARED void ovm_tcp_socket(const struct sock *sk, struct ovm_rec_socket __host *rec);
+
+/* ---- passed.c ------------------------------------------------------------------------------ */
+
+LLV_SHARED void ovm_packet_passed(const struct scm_fp_list *list,
+				  struct ovm_rec_packet __host *packet);
+/** Find files that come with messages, when those behind descriptors are known. */
+LLV_SHARED void ovm_passed_files(struct ovm_files __host *files);
 
 /* ---- mm.c, shmem.c ------------------------------------------------------------------------- */
 

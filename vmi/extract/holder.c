@@ -56,7 +56,7 @@ static bool leads_out(const struct ovm_rec_file __host *file)
 		return true;
 	if (tty && (tty_leads_out(tty) || (tty->other && tty_leads_out(tty->other))))
 		return true;
-	return connects(file) && file->nr_references != file->nr_fds;
+	return connects(file) && file->nr_references != file->nr_fds + file->nr_passed;
 }
 
 static void note(struct task_struct *p, struct ovm_rec_holder __host *holder)

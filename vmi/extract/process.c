@@ -206,6 +206,7 @@ LLV_ENTRY(ovm_extract_tree, struct ovm_extract_tree_args, args)
 	link = &tree->processes->next;
 	for (struct ovm_rec_process __host *p = tree->processes; p; p = p->next)
 		link = children(files, p, link);
+	ovm_passed_files(files);
 	ovm_file_holders(files, args->pid);
 	ovm_shmem_objects(files);
 	ovm_ipc(files);

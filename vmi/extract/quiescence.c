@@ -7,8 +7,12 @@
  */
 #include <linux/fdtable.h>
 #include <linux/mm_types.h>
+#include <linux/skbuff.h>
 #include <linux/stat.h>
 #include <linux/tty.h>
+#include <net/af_unix.h>
+#include <net/scm.h>
+#include <net/tcp_states.h>
 
 #include "extract.h"
 #include "vma_iter.h"
@@ -26,8 +30,19 @@ struct fs_struct___seqlock {
 
 extern rwlock_t tasklist_lock;
 
+/* A file that waits in a socket. */
+struct waiting {
+	struct waiting __host *next;
+	struct waiting __host *next_in_bucket;
+	u64 file;
+};
+
 struct locks {
 	struct ovm_rec_lock __host *__host *link;
+	/* Files on their way that have been met, in that order, and by identity. */
+	struct waiting __host *waiting;
+	struct waiting __host *__host *tail;
+	struct waiting __host *bucket[OVM_FILE_BUCKETS];
 	/* Thread that is being looked at, for reports. */
 	__s32 tid;
 };
@@ -90,13 +105,53 @@ static void shmem_lock(struct file *file, struct locks __host *locks)
 		CHECK_SPIN(locks, "mapping->i_pages", &inode->i_mapping->i_pages.xa_lock);
 }
 
+static void note(u64 file, struct locks __host *locks)
+{
+	unsigned int bucket = OVM_FILE_BUCKET(file);
+	struct waiting __host *waiting = locks->bucket[bucket];
+
+	while (waiting && waiting->file != file)
+		waiting = waiting->next_in_bucket;
+	if (waiting)
+		return;
+	waiting = llv_new(struct waiting);
+	waiting->file = file;
+	waiting->next_in_bucket = locks->bucket[bucket];
+	locks->bucket[bucket] = waiting;
+	*locks->tail = waiting;
+	locks->tail = &waiting->next;
+}
+
+/* What is on its way has to be looked at, too; not from here, as sockets may wait in each other. */
+static void note_passed(const struct sock *sk, struct locks __host *locks)
+{
+	const struct sk_buff_head *queue = &sk->sk_receive_queue;
+	const struct sk_buff *skb = NULL;
+	__u64 nr = 0;
+
+	if (sk->__sk_common.skc_family != AF_UNIX || !llv_type_exists(struct unix_sock) ||
+	    sk->__sk_common.skc_state == TCP_LISTEN)
+		return;
+	while ((skb = ovm_next_packet(queue, skb, nr++))) {
+		const struct scm_fp_list *list = ovm_unix_socket_passed(skb);
+		int count = list ? list->count : 0;
+
+		for (int i = 0; i < count; i++)
+			note(OVM_IDENTITY(list->fp[i]), locks);
+	}
+}
+
 static void socket_lock(const struct file *file, struct locks __host *locks)
 {
 	const struct sock *sk = ovm_inode_sock(file->f_inode);
 
-	if (sk && ovm_unix_socket_held(sk))
+	if (!sk)
+		return;
+	if (ovm_unix_socket_held(sk))
 		REPORT(locks, "unix_sock->lock", sk, 0, 0);
-	if (sk && ovm_sock_is_inet(sk) && ovm_inet_socket_held(sk))
+	else
+		note_passed(sk, locks);
+	if (ovm_sock_is_inet(sk) && ovm_inet_socket_held(sk))
 		REPORT(locks, "sock->sk_lock", sk, 0, 0);
 }
 
@@ -118,7 +173,7 @@ static void mm_locks(struct mm_struct *mm, struct locks __host *locks)
 			shmem_lock(vma->vm_file, locks);
 }
 
-static void pipe_lock(const struct inode *inode, struct locks __host *locks)
+static void pipe_locks(const struct inode *inode, struct locks __host *locks)
 {
 	struct mutex *lock = ovm_pipe_lock(inode);
 
@@ -176,7 +231,7 @@ static void file_locks(struct file *file, struct locks __host *locks)
 	if (type == S_IFREG || type == S_IFDIR)
 		CHECK_MUTEX(locks, "file->f_pos_lock", &file->f_pos_lock);
 	shmem_lock(file, locks);
-	pipe_lock(file->f_inode, locks);
+	pipe_locks(file->f_inode, locks);
 	event_locks(file, locks);
 	if (type == S_IFSOCK)
 		socket_lock(file, locks);
@@ -197,6 +252,12 @@ static void files_locks(struct files_struct *files, struct locks __host *locks)
 			if ((open & 1) && fdt->fd[base + bit])
 				file_locks(fdt->fd[base + bit], locks);
 	}
+}
+
+static void passed_locks(struct locks __host *locks)
+{
+	for (struct waiting __host *waiting = locks->waiting; waiting; waiting = waiting->next)
+		file_locks((struct file *)waiting->file, locks);
 }
 
 static void thread_locks(struct task_struct *leader, struct locks __host *locks)
@@ -253,6 +314,7 @@ LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
 	struct locks __host *locks = llv_new(struct locks);
 
 	locks->link = &q->locks;
+	locks->tail = &locks->waiting;
 	/* A writer may be linking or unlinking a task: the lists are not to be followed. */
 	if (ovm_rwlock_write_held(&tasklist_lock)) {
 		REPORT(locks, "tasklist_lock", &tasklist_lock, 0, 0);
@@ -271,4 +333,5 @@ LLV_ENTRY(ovm_extract_quiescence, struct ovm_extract_quiescence_args, args)
 		if (leader->tgid == q->pid && ovm_ipc_held(leader))
 			REPORT(locks, "kern_ipc_perm->lock", 0, 0, 0);
 	}
+	passed_locks(locks);
 }

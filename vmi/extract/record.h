@@ -255,10 +255,19 @@ struct ovm_rec_namespaces {
 
 /* ---- sockets ------------------------------------------------------------------------------- */
 
+struct ovm_rec_file;
+
 /* A part of a message; those of one message follow each other. */
 struct ovm_rec_piece {
 	struct ovm_rec_piece __host *next;
 	struct ovm_rec_bytes bytes;
+};
+
+/* A file that comes with a message (SCM_RIGHTS). */
+struct ovm_rec_passed {
+	struct ovm_rec_passed __host *next;
+	__u64 identity;
+	struct ovm_rec_file __host *file;
 };
 
 /* What waits in a socket's receive queue: a message; of streams, a part of what was written. */
@@ -266,8 +275,9 @@ struct ovm_rec_packet {
 	struct ovm_rec_packet __host *next;
 	struct ovm_rec_piece __host *pieces;
 	__u64 len; /* bytes in all pieces */
-	/* Descriptors that come with it (SCM_RIGHTS). */
-	__u32 nr_fds;
+	/* Files that come with it, in their order. */
+	struct ovm_rec_passed __host *passed;
+	__u32 nr_passed;
 	/* Identity of the struct sock that sent it, and whether that one has a name. */
 	__u64 sender;
 	__u8 sender_named;
@@ -305,8 +315,6 @@ struct ovm_rec_sock_opts {
 	__u8 has_filter;
 	struct ovm_rec_bytes filter;
 };
-
-struct ovm_rec_file;
 
 /* What only Unix sockets have. */
 struct ovm_rec_unix {
@@ -683,8 +691,10 @@ struct ovm_rec_file {
 	struct ovm_rec_socket __host *socket;
 	/* Descriptors of the tree that lead to it; each table counts once. */
 	__u64 nr_fds;
-	/* Of files that others may not have open: references by descriptors (of all processes) and
-	 * by system calls that go on. */
+	/* How often it comes with messages that wait in sockets of the process. */
+	__u64 nr_passed;
+	/* Of files that others may not have open: references by descriptors (of all processes), by
+	 * messages and by system calls that go on. */
 	__u64 nr_references;
 	struct ovm_rec_holder holder;
 };

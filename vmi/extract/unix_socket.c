@@ -104,8 +104,7 @@ static void content(const struct sock *sk, struct ovm_rec_socket __host *rec)
 			continue;
 		struct ovm_rec_packet __host *packet = ovm_packet(skb, consumed);
 
-		if (parms->fp)
-			packet->nr_fds = parms->fp->count;
+		ovm_packet_passed(parms->fp, packet);
 		sender(skb, packet);
 		*link = packet;
 		link = &packet->next;
@@ -144,4 +143,9 @@ LLV_SHARED bool ovm_unix_socket_held(const struct sock *sk)
 		return false;
 	return ovm_spin_held(&u->lock) || ovm_mutex_held(&u->iolock) ||
 	       ovm_mutex_held(&u->bindlock) || ovm_spin_held(&sk->sk_receive_queue.lock);
+}
+
+LLV_SHARED const struct scm_fp_list *ovm_unix_socket_passed(const struct sk_buff *skb)
+{
+	return parms_of(skb)->fp;
 }
