@@ -1,29 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * @property: what can't be sent again is refused: descriptors, credentials, urgent data, early data
- * @expect: refused fd 40; 2 descriptors; fd 41; SO_PASSCRED; fd 42; MSG_OOB; fd 43; data was sent
+ * @property: what can't be sent again is refused: some files, credentials, urgent data, early data
+ * @expect: refused fd 40; no socket is connected both ways; fd 41; SO_PASSCRED; fd 42; MSG_OOB; fd
+ * 43; data was sent; fd 44; its other end; on its way to fd 45; an epoll instance
  */
 #include "unix.h"
 
+#include <sys/epoll.h>
+
 static const char name[] = "\0ovm-gpu-early";
-
-static void send_descriptors(int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(2 * sizeof(int))];
-	} control = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
-	struct iovec iov = {"x", 1};
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.space),
-	};
-
-	memcpy(CMSG_DATA(&control.header), (int[2]){0, 1}, 2 * sizeof(int));
-	CHECK_CALL(sendmsg(fd, &message, 0) == 1);
-}
 
 static int pair(int type, int number)
 {
@@ -37,9 +22,22 @@ static int pair(int type, int number)
 int main(int argc, char **argv)
 {
 	workload_start(argc, argv, NULL);
-	send_descriptors(pair(SOCK_STREAM, 40));
 
-	int other = pair(SOCK_DGRAM, 41);
+	int other = pair(SOCK_STREAM, 40);
+
+	unix_pass(other, 1, (int[2]){0, 1}, 2);
+	CHECK_CALL(!close(other));
+	other = pair(SOCK_STREAM, 44);
+	unix_pass(other, 1, &other, 1);
+	CHECK_CALL(!close(other));
+	other = pair(SOCK_SEQPACKET, 45);
+
+	int epoll = epoll_create1(0);
+
+	CHECK_CALL(!epoll_ctl(epoll, EPOLL_CTL_ADD, 45, &(struct epoll_event){.events = EPOLLIN}));
+	unix_pass(other, 1, &epoll, 1);
+	CHECK_CALL(!close(epoll));
+	other = pair(SOCK_DGRAM, 41);
 
 	CHECK_CALL(!setsockopt(41, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)));
 	CHECK_CALL(send(other, "x", 1, 0) == 1);

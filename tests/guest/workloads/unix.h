@@ -94,6 +94,53 @@ static inline void unix_send_message(int fd, size_t length, uint64_t seed)
 	free(data);
 }
 
+enum { UNIX_FDS_MAX = 16 };
+
+/* Send one byte, and with it @nr descriptors. */
+static inline void unix_pass(int fd, uint8_t byte, const int *fds, unsigned int nr)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(UNIX_FDS_MAX * sizeof(int))];
+	} control = {.header = {CMSG_LEN(nr * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(nr * sizeof(int)),
+	};
+
+	memcpy(CMSG_DATA(&control.header), fds, nr * sizeof(int));
+	CHECK_CALL(sendmsg(fd, &message, MSG_NOSIGNAL) == 1);
+}
+
+/* Receive what unix_pass() sent. */
+static inline void unix_take(int fd, uint8_t byte, int *fds, unsigned int nr, const char *what)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(UNIX_FDS_MAX * sizeof(int))];
+	} control;
+	uint8_t got = 0;
+	struct iovec iov = {&got, 1};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t length = recvmsg(fd, &message, MSG_DONTWAIT);
+
+	CHECK(length == 1 && got == byte, "%s: no byte %u: %s", what, byte, strerror(errno));
+	CHECK(!(message.msg_flags & MSG_CTRUNC) && message.msg_controllen >= sizeof(control.header),
+	      "%s: came without descriptors", what);
+	CHECK(control.header.cmsg_type == SCM_RIGHTS &&
+		      control.header.cmsg_len == CMSG_LEN(nr * sizeof(int)),
+	      "%s: came with %zu bytes of control data", what, (size_t)control.header.cmsg_len);
+	memcpy(fds, CMSG_DATA(&control.header), nr * sizeof(int));
+}
+
 static inline void unix_check_empty(int fd, const char *what)
 {
 	char byte;
