@@ -21,6 +21,10 @@ void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_im
 /** Of a descriptor that leads to a socket of IPv4 or IPv6. */
 void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
 				 const struct ovm_rec_fd *fd);
+/** The same, of netlink and packet sockets. */
+void ovm_image_check_stateless_socket(struct ovm_image_report *report,
+				      const struct ovm_image_process *p,
+				      const struct ovm_rec_fd *fd);
 /** What a descriptor leads to. */
 void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
 			const struct ovm_rec_fd *fd);

@@ -181,8 +181,7 @@ static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IM
 /* Whether it means something that others have a file open, too; of locks, see leads_out(). */
 static bool connects(const struct ovm_rec_file *file)
 {
-	return file->pipe || file->eventfd || file->epoll || ovm_image_file_is_unix_socket(file) ||
-	       ovm_image_file_is_inet_socket(file);
+	return file->pipe || file->eventfd || file->epoll || file->socket;
 }
 
 /* Whoever has the file open holds these too; a POSIX lock is of one process alone. */

@@ -314,6 +314,10 @@ void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_im
 		ovm_image_check_inet_socket(report, p, fd);
 		return;
 	}
+	if (file->socket->netlink || file->socket->packet_socket) {
+		ovm_image_check_stateless_socket(report, p, fd);
+		return;
+	}
 	if (!file->socket->unix_socket) {
 		ovm_image_reason(report, "fd %d: socket (%s, %s) is not saved by this version",
 				 fd->fd, family_name(file->socket->family, family),

@@ -32,6 +32,15 @@ static uint32_t open_flags(const struct ovm_rec_file *file)
 	return file->flags & K_O_USER & ~(uint32_t)K_O_NOT_KEPT;
 }
 
+static FdTypes socket_type(const struct ovm_rec_socket *socket)
+{
+	if (socket->inet)
+		return FD_TYPES__INETSK;
+	if (socket->netlink)
+		return FD_TYPES__NETLINKSK;
+	return socket->packet_socket ? FD_TYPES__PACKETSK : FD_TYPES__UNIXSK;
+}
+
 static FdTypes fd_type(const struct ovm_rec_file *file)
 {
 	switch (file->kind) {
@@ -50,7 +59,7 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 	case OVM_REC_FILE_TTY:
 		return FD_TYPES__TTY;
 	case OVM_REC_FILE_SOCKET:
-		return ovm_image_file_is_inet_socket(file) ? FD_TYPES__INETSK : FD_TYPES__UNIXSK;
+		return socket_type(file->socket);
 	default:
 		return ovm_image_file_is_memory(file) ? FD_TYPES__MEMFD : FD_TYPES__REG;
 	}
@@ -184,6 +193,10 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 		return ovm_image_put_inet_socket(image, &parts, file);
 	case FD_TYPES__TTY:
 		return put_tty(image, &parts, file);
+	case FD_TYPES__NETLINKSK:
+		return ovm_image_put_netlink(image, &parts, file);
+	case FD_TYPES__PACKETSK:
+		return ovm_image_put_packet_socket(image, &parts, file);
 	case FD_TYPES__MEMFD:
 		return put_memfd(image, &parts, ovm_image_object_find(files, file->inode));
 	default:

@@ -315,6 +315,16 @@ LLV_SHARED bool ovm_inet_socket_is_ours(const struct sock *sk);
 /** What TCP sockets have; @rec->inet is there. */
 LLV_SHARED void ovm_tcp_socket(const struct sock *sk, struct ovm_rec_socket __host *rec);
 
+/* ---- netlink.c, packet.c ------------------------------------------------------------------- */
+
+/** Whether the guest's kernel tells what these are. */
+LLV_SHARED bool ovm_has_netlink_sockets(void);
+LLV_SHARED bool ovm_has_packet_sockets(void);
+LLV_SHARED void ovm_netlink_socket(const struct sock *sk, struct ovm_rec_socket __host *socket);
+LLV_SHARED void ovm_packet_socket(const struct sock *sk, struct ovm_rec_socket __host *socket);
+/** Whether what a packet socket is bound to is being changed. */
+LLV_SHARED bool ovm_packet_socket_held(const struct sock *sk);
+
 /* ---- passed.c ------------------------------------------------------------------------------ */
 
 LLV_SHARED void ovm_packet_passed(const struct scm_fp_list *list,

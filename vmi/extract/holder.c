@@ -37,8 +37,7 @@ static bool has_shared_locks(const struct ovm_rec_file __host *file)
 /* Whether it means something that others have a file open, too. */
 static bool connects(const struct ovm_rec_file __host *file)
 {
-	return file->pipe || file->eventfd || file->epoll || file->tty ||
-	       (file->socket && (file->socket->unix_socket || file->socket->inet)) ||
+	return file->pipe || file->eventfd || file->epoll || file->tty || file->socket ||
 	       has_shared_locks(file);
 }
 

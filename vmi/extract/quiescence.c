@@ -147,6 +147,9 @@ static void socket_lock(const struct file *file, struct locks __host *locks)
 
 	if (!sk)
 		return;
+	if (sk->__sk_common.skc_family == AF_PACKET && ovm_has_packet_sockets() &&
+	    ovm_packet_socket_held(sk))
+		REPORT(locks, "packet_sock->bind_lock", sk, 0, 0);
 	if (ovm_unix_socket_held(sk))
 		REPORT(locks, "unix_sock->lock", sk, 0, 0);
 	else

@@ -398,6 +398,42 @@ struct ovm_rec_inet {
 	struct ovm_rec_tcp __host *tcp; /* TCP only */
 };
 
+/* What only netlink sockets have; the state is 1 if it is connected. */
+struct ovm_rec_netlink {
+	__u32 portid; /* 0: not bound */
+	__u32 dst_portid, dst_group;
+	/* The first 64 groups that it has joined: bit N - 1 is group N; and whether of others. */
+	__u64 groups;
+	__u8 has_more_groups;
+	__u8 in_dump; /* the answer to a request is not sent whole */
+	__u64 flags;  /* options: bit N is the kernel's NETLINK_F_* number N */
+};
+
+/* PACKET_ADD_MEMBERSHIP */
+struct ovm_rec_packet_membership {
+	struct ovm_rec_packet_membership __host *next;
+	__s32 ifindex;
+	__s32 count; /* how often it was joined */
+	__u16 type;  /* PACKET_MR_* */
+	struct ovm_rec_bytes address;
+};
+
+/* What only packet sockets have; options as of packet(7). */
+struct ovm_rec_packet_socket {
+	__u16 protocol; /* in network byte order, as socket(2) takes it */
+	__s32 ifindex;	/* 0: all; negative: of a device that is gone */
+	__u8 running;	/* it receives: the device is up */
+	__u32 version, reserve, timestamp;
+	__s32 copy_thresh;
+	__u8 aux_data, orig_dev, loss, tx_has_off, qdisc_bypass, ignore_outgoing;
+	__u8 vnet_hdr_size; /* 0: off */
+	__u8 has_rings;
+	__u8 has_fanout;
+	__u16 fanout_id;
+	__u8 fanout_type, fanout_flags;
+	struct ovm_rec_packet_membership __host *memberships;
+};
+
 struct ovm_rec_socket {
 	__u64 sk;  /* identity of the struct sock */
 	__u64 net; /* identity of its network namespace */
@@ -410,8 +446,12 @@ struct ovm_rec_socket {
 	struct ovm_rec_sock_opts opts;
 	/* Content of the receive queue, for those families that are read. */
 	struct ovm_rec_packet __host *packets;
-	struct ovm_rec_unix __host *unix_socket; /* AF_UNIX only */
-	struct ovm_rec_inet __host *inet;	 /* AF_INET and AF_INET6 only */
+	__u32 nr_waiting; /* packets in it */
+	/* What is behind the families that have it, else NULL. */
+	struct ovm_rec_unix __host *unix_socket;
+	struct ovm_rec_inet __host *inet;
+	struct ovm_rec_netlink __host *netlink;
+	struct ovm_rec_packet_socket __host *packet_socket;
 };
 
 /* ---- files --------------------------------------------------------------------------------- */

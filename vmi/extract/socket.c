@@ -181,9 +181,14 @@ LLV_SHARED struct ovm_rec_socket __host *ovm_socket(struct ovm_files __host *fil
 	if (!sk->sk_socket)
 		llv_fail(LLV_CORRUPT, sk, "socket of an open file has no owner");
 	options(sk, &rec->opts);
+	rec->nr_waiting = sk->sk_receive_queue.qlen;
 	if (rec->family == AF_UNIX && llv_type_exists(struct unix_sock))
 		ovm_unix_socket(files, sk, rec);
 	if (ovm_sock_is_inet(sk))
 		ovm_inet_socket(sk, rec);
+	if (rec->family == AF_NETLINK && ovm_has_netlink_sockets())
+		ovm_netlink_socket(sk, rec);
+	if (rec->family == AF_PACKET && ovm_has_packet_sockets())
+		ovm_packet_socket(sk, rec);
 	return rec;
 }

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * @property: a socket of another family is refused, by number and kind
- * @expect: refused fd 40; socket; netlink
+ * @expect: refused fd 40; socket; XDP
  */
 #include "workload.h"
 
-#include <linux/netlink.h>
 #include <sys/socket.h>
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_nl address;
-	socklen_t size = sizeof(address);
+	int type;
+	socklen_t size = sizeof(type);
 
 	workload_start(argc, argv, NULL);
 
-	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	int fd = socket(AF_XDP, SOCK_RAW, 0);
 
 	CHECK_CALL(fd >= 0 && dup2(fd, 40) == 40 && !close(fd));
 	workload_ready();
 	workload_wait();
-	CHECK_CALL(!getsockname(40, (struct sockaddr *)&address, &size));
+	CHECK_CALL(!getsockopt(40, SOL_SOCKET, SO_TYPE, &type, &size));
 	workload_pass();
 }
