@@ -161,6 +161,9 @@ static const char *kind_problem(const struct ovm_image_report *report,
 		return ovm_image_epoll_problem(file);
 	case OVM_REC_FILE_SIGNALFD:
 		return ovm_image_signalfd_problem(file);
+	case OVM_REC_FILE_INOTIFY:
+	case OVM_REC_FILE_FANOTIFY:
+		return ovm_image_fsnotify_problem(file);
 	case OVM_REC_FILE_SOCKET:
 	case OVM_REC_FILE_TTY:
 		return NULL;
@@ -181,7 +184,7 @@ static const char *file_name(const struct ovm_rec_file *file, char quoted[OVM_IM
 /* Whether it means something that others have a file open, too; of locks, see leads_out(). */
 static bool connects(const struct ovm_rec_file *file)
 {
-	return file->pipe || file->eventfd || file->epoll || file->socket;
+	return file->pipe || file->eventfd || file->epoll || file->socket || file->fsnotify;
 }
 
 /* Whoever has the file open holds these too; a POSIX lock is of one process alone. */
@@ -301,6 +304,9 @@ void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_
 			       "fd %d: the name that it was opened by is gone: it is restored by "
 			       "another one, %s",
 			       fd->fd, file_name(file, quoted));
+	if (file->fsnotify && ovm_image_fsnotify_loss(file))
+		ovm_image_warn(report, "fd %d: %s %s", fd->fd, ovm_image_kind_name(file),
+			       ovm_image_fsnotify_loss(file));
 	for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
 		if (problems[i])
 			ovm_image_reason(report, "fd %d: %s%s (%s) %s", fd->fd,

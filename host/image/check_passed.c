@@ -24,6 +24,8 @@ static bool is_opened_at_once(const struct ovm_rec_file *file)
 	case OVM_REC_FILE_TIMERFD:
 	case OVM_REC_FILE_EPOLL:
 	case OVM_REC_FILE_SIGNALFD:
+	case OVM_REC_FILE_INOTIFY:
+	case OVM_REC_FILE_FANOTIFY:
 	case OVM_REC_FILE_SOCKET:
 		return true;
 	default:

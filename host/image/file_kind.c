@@ -32,6 +32,8 @@ static const char *const kinds[] = {
 	[OVM_REC_FILE_EPOLL] = "epoll instance",
 	[OVM_REC_FILE_SIGNALFD] = "signalfd",
 	[OVM_REC_FILE_AIO_RING] = "ring of asynchronous I/O",
+	[OVM_REC_FILE_INOTIFY] = "inotify instance",
+	[OVM_REC_FILE_FANOTIFY] = "fanotify instance",
 };
 
 static const struct {
@@ -41,9 +43,6 @@ static const struct {
 	{"[io_uring]", "io_uring instance"},
 	{"[perf_event]", "perf event"},
 	{"[userfaultfd]", "userfaultfd"},
-	{"inotify", "inotify instance"},
-	{"[inotify]", "inotify instance"},
-	{"[fanotify]", "fanotify group"},
 	{"bpf-map", "BPF map"},
 	{"bpf-prog", "BPF program"},
 	{"bpf_link", "BPF link"},

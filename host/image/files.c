@@ -58,6 +58,10 @@ static FdTypes fd_type(const struct ovm_rec_file *file)
 		return FD_TYPES__SIGNALFD;
 	case OVM_REC_FILE_TTY:
 		return FD_TYPES__TTY;
+	case OVM_REC_FILE_INOTIFY:
+		return FD_TYPES__INOTIFY;
+	case OVM_REC_FILE_FANOTIFY:
+		return FD_TYPES__FANOTIFY;
 	case OVM_REC_FILE_SOCKET:
 		return socket_type(file->socket);
 	default:
@@ -193,6 +197,10 @@ static struct ovm_error *put_descriptor(struct ovm_image_file *image,
 		return ovm_image_put_inet_socket(image, &parts, file);
 	case FD_TYPES__TTY:
 		return put_tty(image, &parts, file);
+	case FD_TYPES__INOTIFY:
+		return ovm_image_put_inotify(image, &parts, file);
+	case FD_TYPES__FANOTIFY:
+		return ovm_image_put_fanotify(image, &parts, file);
 	case FD_TYPES__NETLINKSK:
 		return ovm_image_put_netlink(image, &parts, file);
 	case FD_TYPES__PACKETSK:

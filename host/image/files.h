@@ -63,6 +63,12 @@ struct ovm_error *ovm_image_put_unix_socket(struct ovm_image_file *image,
 struct ovm_error *ovm_image_put_inet_socket(struct ovm_image_file *image,
 					    struct ovm_image_file_parts *parts,
 					    const struct ovm_rec_file *file);
+struct ovm_error *ovm_image_put_inotify(struct ovm_image_file *image,
+					struct ovm_image_file_parts *parts,
+					const struct ovm_rec_file *file);
+struct ovm_error *ovm_image_put_fanotify(struct ovm_image_file *image,
+					 struct ovm_image_file_parts *parts,
+					 const struct ovm_rec_file *file);
 struct ovm_error *ovm_image_put_netlink(struct ovm_image_file *image,
 					struct ovm_image_file_parts *parts,
 					const struct ovm_rec_file *file);
@@ -78,6 +84,9 @@ const char *ovm_image_eventfd_problem(const struct ovm_rec_file *file);
 const char *ovm_image_timerfd_problem(const struct ovm_rec_file *file);
 const char *ovm_image_epoll_problem(const struct ovm_rec_file *file);
 const char *ovm_image_signalfd_problem(const struct ovm_rec_file *file);
+const char *ovm_image_fsnotify_problem(const struct ovm_rec_file *file);
+/** What CRIU does not restore of an instance without a problem; or NULL. */
+const char *ovm_image_fsnotify_loss(const struct ovm_rec_file *file);
 const char *ovm_image_netlink_problem(const struct ovm_rec_socket *socket);
 const char *ovm_image_packet_socket_problem(const struct ovm_rec_socket *socket);
 /** Of a file that has no name any more, and content that was collected. */

@@ -245,6 +245,19 @@ LLV_SHARED void ovm_file_holders(struct ovm_files __host *files, pid_t root);
 /** The process that a pidfd refers to; 0 for other files. */
 LLV_SHARED __s32 ovm_pidfd(const struct file *file);
 
+/* ---- fsnotify.c, inode_path.c -------------------------------------------------------------- */
+
+LLV_SHARED bool ovm_file_is_inotify(const struct file *file);
+LLV_SHARED bool ovm_file_is_fanotify(const struct file *file);
+LLV_SHARED struct ovm_rec_fsnotify __host *ovm_fsnotify(struct ovm_files __host *files,
+							const struct file *file);
+/** What guards the watches of an instance, and its events. */
+LLV_SHARED struct mutex *ovm_fsnotify_mutex(const struct file *file);
+LLV_SHARED spinlock_t *ovm_fsnotify_lock(const struct file *file);
+/** A path that leads the process to an inode, if the kernel has one in memory. */
+LLV_SHARED void ovm_inode_path(struct ovm_files __host *files, const struct inode *inode,
+			       struct ovm_rec_bytes __host *path);
+
 /* ---- ghost.c ------------------------------------------------------------------------------- */
 
 /** Whether an inode is that of a regular file without a name, whose page cache is its content. */

@@ -123,6 +123,10 @@ static enum ovm_rec_file_kind anonymous_kind(const struct file *file)
 		return OVM_REC_FILE_EPOLL;
 	if (ovm_file_is_signalfd(file))
 		return OVM_REC_FILE_SIGNALFD;
+	if (ovm_file_is_inotify(file))
+		return OVM_REC_FILE_INOTIFY;
+	if (ovm_file_is_fanotify(file))
+		return OVM_REC_FILE_FANOTIFY;
 	return OVM_REC_FILE_ANON_INODE;
 }
 
@@ -315,6 +319,10 @@ static void special_facts(struct ovm_files __host *files, const struct file *fil
 		break;
 	case OVM_REC_FILE_SIGNALFD:
 		rec->signalfd = ovm_signalfd(file);
+		break;
+	case OVM_REC_FILE_INOTIFY:
+	case OVM_REC_FILE_FANOTIFY:
+		rec->fsnotify = ovm_fsnotify(files, file);
 		break;
 	case OVM_REC_FILE_SOCKET:
 		rec->socket = socket_of(files, file->f_inode);

@@ -38,7 +38,7 @@ static bool has_shared_locks(const struct ovm_rec_file __host *file)
 static bool connects(const struct ovm_rec_file __host *file)
 {
 	return file->pipe || file->eventfd || file->epoll || file->tty || file->socket ||
-	       has_shared_locks(file);
+	       file->fsnotify || has_shared_locks(file);
 }
 
 static bool tty_leads_out(const struct ovm_rec_tty __host *tty)

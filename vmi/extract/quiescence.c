@@ -194,6 +194,10 @@ static void event_locks(const struct file *file, struct locks __host *locks)
 		REPORT(locks, "timerfd (expiring)", 0, 0, 0);
 	if (ovm_file_is_epoll(file))
 		CHECK_MUTEX(locks, "eventpoll->mtx", ovm_epoll_lock(file));
+	if (ovm_file_is_inotify(file) || ovm_file_is_fanotify(file)) {
+		CHECK_MUTEX(locks, "fsnotify->mark_mutex", ovm_fsnotify_mutex(file));
+		CHECK_SPIN(locks, "fsnotify->notification_lock", ovm_fsnotify_lock(file));
+	}
 }
 
 static void tty_locks(const struct tty_struct *tty, struct locks __host *locks)

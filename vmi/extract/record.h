@@ -487,6 +487,8 @@ enum ovm_rec_file_kind {
 	OVM_REC_FILE_SIGNALFD,
 	/* The ring of an AIO context, which only mappings lead to. */
 	OVM_REC_FILE_AIO_RING,
+	OVM_REC_FILE_INOTIFY,
+	OVM_REC_FILE_FANOTIFY,
 };
 
 /* Another process that has a file open, any one of them; @pid is 0 if there is none. */
@@ -562,6 +564,39 @@ struct ovm_rec_epoll {
 
 struct ovm_rec_signalfd {
 	__u64 signals; /* those that are read: bit N - 1 is signal N */
+};
+
+enum ovm_rec_watch_kind {
+	OVM_REC_WATCH_INODE = 1,
+	OVM_REC_WATCH_MOUNT,
+	/* A whole file system, for example. */
+	OVM_REC_WATCH_OTHER,
+};
+
+/* What an inotify or fanotify instance watches. */
+struct ovm_rec_watch {
+	struct ovm_rec_watch __host *next;
+	enum ovm_rec_watch_kind kind;
+	__s32 wd; /* of inotify only */
+	__u32 mask, ignored_mask;
+	__u32 flags; /* FSNOTIFY_MARK_FLAG_* */
+	__u64 ino;
+	__u32 generation;
+	__u32 dev; /* as the kernel numbers it: 20 bits for the minor number */
+	__u64 sb_magic;
+	__s32 mnt_id;
+	/* Where the process finds it; empty if that is not known. */
+	struct ovm_rec_bytes path;
+};
+
+struct ovm_rec_fsnotify {
+	struct ovm_rec_watch __host *watches;
+	__u64 nr_watches;
+	__u32 nr_waiting; /* events that were not read */
+	/* Of fanotify only: as of fanotify_init(2), with the kernel's own; somebody waits for an
+	 * answer. */
+	__u32 init_flags, event_flags;
+	__u8 has_asked;
 };
 
 enum ovm_rec_file_lock_kind {
@@ -721,6 +756,7 @@ struct ovm_rec_file {
 	struct ovm_rec_signalfd __host *signalfd;
 	/* The process that a pidfd refers to. */
 	__s32 pidfd;
+	struct ovm_rec_fsnotify __host *fsnotify;
 	struct ovm_rec_ghost __host *ghost;
 	/* Of System V shared memory of the tree's own namespace. */
 	struct ovm_rec_ipc_shm __host *segment;

@@ -94,6 +94,14 @@ static inline void unix_send_message(int fd, size_t length, uint64_t seed)
 	free(data);
 }
 
+/* Wait for a byte. */
+static inline void unix_receive_one(int fd)
+{
+	char byte;
+
+	CHECK_CALL(recv(fd, &byte, 1, 0) == 1);
+}
+
 enum { UNIX_FDS_MAX = 16 };
 
 /* Send one byte, and with it @nr descriptors. */
