@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dump_private.h"
+#include "image/external.h"
 
 enum {
 	DEFAULT_TIMEOUT_MS = 5000,
@@ -57,6 +58,12 @@ static struct ovm_error *check_options(const struct ovm_dump_options *options)
 					"a dump that writes nothing into the guest can't %s the "
 					"process: use -R (--leave-running) with --read-only",
 					options->leave == OVM_LEAVE_STOPPED ? "stop" : "kill");
+	for (size_t i = 0; i < options->nr_externals; i++)
+		if (!ovm_image_is_external_name(options->externals[i]))
+			return ovm_error_format(OVM_ERROR_USAGE,
+						"what leads out is named unix[INODE] or "
+						"pipe[INODE], not '%s'",
+						options->externals[i]);
 	return NULL;
 }
 

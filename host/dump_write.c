@@ -47,6 +47,8 @@ static struct ovm_error *with_image_set(struct ovm_dump *dump,
 	images.set.tcp_established = dump->options.tcp_established;
 	images.set.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus;
 	images.set.shell_job = dump->options.shell_job;
+	images.set.externals = dump->options.externals;
+	images.set.nr_externals = dump->options.nr_externals;
 	images.set.warn = dump->warned ? NULL : warn;
 	images.set.warn_arg = dump;
 	err = use(dump, &images.set);
@@ -92,6 +94,8 @@ struct ovm_error *ovm_dump_check_tree(const struct ovm_dump *dump, const struct 
 		.tree = tree,
 		.processes = processes,
 		.tcp_established = dump->options.tcp_established,
+		.externals = dump->options.externals,
+		.nr_externals = dump->options.nr_externals,
 	};
 	size_t nr_threads = 0;
 

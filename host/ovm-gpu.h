@@ -196,6 +196,14 @@ struct ovm_dump_options {
 	/** The session of the process and its terminal may belong to others, such as the shell it
 	 * was started from; to be restored from a terminal, with criu restore --shell-job. */
 	bool shell_job;
+	/**
+	 * Sockets and pipes that may lead to processes which are not dumped, as `criu dump` names
+	 * them: "unix[INODE]" for a Unix socket of the process by its own inode number, "pipe[INODE]".
+	 * `criu restore` connects or replaces them; whatever waits in them on the other side is not
+	 * saved.
+	 */
+	const char *const *externals;
+	size_t nr_externals;
 };
 
 /** Figures of a dump; times in microseconds. */

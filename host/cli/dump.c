@@ -9,6 +9,8 @@
 
 #include "cli.h"
 
+enum { MAX_EXTERNALS = 1024 };
+
 static const char usage[] =
 	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR [-R|-s] [OPTIONS]\n"
 	"\n"
@@ -31,6 +33,9 @@ static const char usage[] =
 	"                         copied, and nothing can be killed or stopped (needs -R)\n"
 	"  --tcp-established      save TCP connections, for 'criu restore --tcp-established';\n"
 	"                         without it, a process that has some is refused\n"
+	"  --external NAME        let a Unix socket (unix[INODE], its own) or a pipe\n"
+	"                         (pipe[INODE]) lead to processes that are not dumped; may be\n"
+	"                         given several times\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -159,7 +164,8 @@ static bool parse_backend(const char *text, enum ovm_dump_backend *ret)
 	return false;
 }
 
-static int parse_option(const struct cli_common *common, int opt, struct ovm_dump_options *dump)
+static int parse_option(const struct cli_common *common, int opt, struct ovm_dump_options *dump,
+			const char **externals)
 {
 	long number;
 
@@ -207,6 +213,11 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 	case CLI_OPT_SPECIFIC + 4:
 		dump->shell_job = true;
 		return -1;
+	case CLI_OPT_SPECIFIC + 5:
+		if (dump->nr_externals >= MAX_EXTERNALS)
+			return cli_usage_error(common, "--external was given too often");
+		externals[dump->nr_externals++] = optarg;
+		return -1;
 	}
 	return -1;
 }
@@ -233,7 +244,8 @@ static int dump(const struct cli_common *common, struct ovm_dump_options *option
 	return err ? cli_fail(common, err) : report(common, options, &result);
 }
 
-int cli_dump(int argc, char **argv)
+static int parse_all(int argc, char **argv, struct cli_common *common,
+		     struct ovm_dump_options *options, const char **externals)
 {
 	static const struct option long_options[] = {
 		CLI_COMMON_LONG{"tree", required_argument, NULL, 't'},
@@ -246,30 +258,39 @@ int cli_dump(int argc, char **argv)
 		{"ghost-limit", required_argument, NULL, CLI_OPT_SPECIFIC + 2},
 		{"tcp-established", no_argument, NULL, CLI_OPT_SPECIFIC + 3},
 		{"shell-job", no_argument, NULL, CLI_OPT_SPECIFIC + 4},
+		{"external", required_argument, NULL, CLI_OPT_SPECIFIC + 5},
 		{NULL, 0, NULL, 0},
 	};
-	struct cli_common common = {.command = "dump"};
-	struct ovm_dump_options options = {.size = sizeof(options)};
 	int opt, status = -1;
 
 	while ((opt = getopt_long(argc, argv, CLI_COMMON_SHORT "t:D:Rsj:", long_options, NULL)) >=
 	       0) {
-		if (!cli_common_option(&common, opt, usage, &status))
-			status = parse_option(&common, opt, &options);
+		if (!cli_common_option(common, opt, usage, &status))
+			status = parse_option(common, opt, options, externals);
 		if (status >= 0)
 			return status;
 	}
 	if (optind < argc)
-		return cli_usage_error(&common, "unexpected argument '%s'", argv[optind]);
-	if (!common.qmp)
-		return cli_usage_error(&common, "which VM? Name its QMP socket with --qmp");
-	if (!options.pid)
-		return cli_usage_error(&common, "which process? Name its pid with -t");
-	if (!options.directory)
-		return cli_usage_error(&common, "where to? Name a directory with -D");
-	if (common.read_only && options.leave != OVM_LEAVE_RUNNING)
-		return cli_usage_error(&common, "with --read-only, the process can't be killed or "
-						"stopped: add -R (--leave-running)");
+		return cli_usage_error(common, "unexpected argument '%s'", argv[optind]);
+	if (!common->qmp)
+		return cli_usage_error(common, "which VM? Name its QMP socket with --qmp");
+	if (!options->pid)
+		return cli_usage_error(common, "which process? Name its pid with -t");
+	if (!options->directory)
+		return cli_usage_error(common, "where to? Name a directory with -D");
+	if (common->read_only && options->leave != OVM_LEAVE_RUNNING)
+		return cli_usage_error(common, "with --read-only, the process can't be killed or "
+					       "stopped: add -R (--leave-running)");
+	return -1;
+}
+
+int cli_dump(int argc, char **argv)
+{
+	const char *externals[MAX_EXTERNALS];
+	struct cli_common common = {.command = "dump"};
+	struct ovm_dump_options options = {.size = sizeof(options), .externals = externals};
+	int status = parse_all(argc, argv, &common, &options, externals);
+
 	options.read_only = common.read_only;
-	return dump(&common, &options);
+	return status < 0 ? dump(&common, &options) : status;
 }

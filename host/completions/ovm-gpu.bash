@@ -24,7 +24,7 @@ _ovm_gpu() {
 		COMPREPLY=($(compgen -W 'auto cpu cuda' -- "$cur"))
 		return
 		;;
-	-t | --tree | --cgroup | -j | --jobs | --ghost-limit | --timeout)
+	-t | --tree | --cgroup | -j | --jobs | --ghost-limit | --timeout | --external)
 		return
 		;;
 	esac
@@ -35,7 +35,7 @@ _ovm_gpu() {
 	ps) options+=' --all' ;;
 	dump)
 		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
-		options+=' --tcp-established --backend --jobs --ghost-limit --timeout --shell-job'
+		options+=' --external --tcp-established --backend --jobs --ghost-limit --timeout --shell-job'
 		;;
 	thaw | kill) options+=' --tree --cgroup --timeout' ;;
 	esac

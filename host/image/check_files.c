@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "external.h"
 #include "files.h"
 #include "inet_socket.h"
 #include "vmi/cleanup.h"
@@ -211,6 +212,16 @@ static bool leads_out(const struct ovm_image_report *report, const struct ovm_re
 	       file->nr_references > file->nr_fds + file->nr_passed + report->nr_all_tids;
 }
 
+static void warn_external(struct ovm_image_report *report, const struct ovm_rec_fd *fd)
+{
+	ovm_image_warn(report,
+		       "fd %d: %s (inode %llu) is open outside as well: criu restore needs "
+		       "--inherit-fd fd[N]:%s:[%llu]",
+		       fd->fd, ovm_image_kind_name(fd->file), (unsigned long long)fd->file->ino,
+		       fd->file->kind == OVM_REC_FILE_PIPE ? "pipe" : "socket",
+		       (unsigned long long)fd->file->ino);
+}
+
 /* The other end of what leads out of the process would be gone. */
 static void check_holder(struct ovm_image_report *report, const struct ovm_rec_fd *fd)
 {
@@ -223,14 +234,21 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_rec_f
 	if (!holder->pid && file->pipe)
 		holder = &file->pipe->holder;
 	file_name(file, quoted);
+	if (ovm_image_is_external(report->set, file)) {
+		if (holder->pid || leads_out(report, file))
+			warn_external(report, fd);
+		return;
+	}
 	if (holder->pid)
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open in process %d (%s) as well, which is not "
-				 "saved",
+				 "saved%s",
 				 fd->fd, ovm_image_kind_name(file), quoted, holder->pid,
 				 ovm_image_quote(holder->comm,
-						 strnlen(holder->comm, sizeof(holder->comm)),
-						 comm));
+						 strnlen(holder->comm, sizeof(holder->comm)), comm),
+				 file->kind == OVM_REC_FILE_PIPE
+					 ? " (--external leaves that to the restore)"
+					 : "");
 	else if (leads_out(report, file))
 		ovm_image_reason(report,
 				 "fd %d: %s (%s) is open elsewhere as well, though in no process",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "external.h"
 #include "socket_table.h"
 
 enum {
@@ -168,12 +169,42 @@ static const char *name_problem(const struct place *at)
 static void other_process(const struct place *at)
 {
 	const struct ovm_rec_unix *rec = at->socket->rec->unix_socket;
-	char text[OVM_IMAGE_QUOTED_MAX + 96], name[OVM_IMAGE_QUOTED_MAX];
+	char text[OVM_IMAGE_QUOTED_MAX + 160], name[OVM_IMAGE_QUOTED_MAX];
 
 	snprintf(text, sizeof(text),
-		 "is connected to a socket (inode %llu, %s) that another process has",
-		 (unsigned long long)rec->peer_ino, show_name(&rec->peer_name, name));
+		 "is connected to a socket (inode %llu, %s) that another process has: --external "
+		 "unix[%llu] leaves that to the restore",
+		 (unsigned long long)rec->peer_ino, show_name(&rec->peer_name, name),
+		 (unsigned long long)at->socket->file->ino);
 	reason(at, text);
+}
+
+/* The caller answers for what is outside. */
+static void check_external(const struct place *at)
+{
+	const struct ovm_rec_socket *rec = at->socket->rec;
+	const struct ovm_rec_bytes *name = &rec->unix_socket->peer_name;
+	char text[OVM_IMAGE_QUOTED_MAX + 160], shown[OVM_IMAGE_QUOTED_MAX];
+
+	if (rec->unix_socket->peer_ino > UINT32_MAX ||
+	    ovm_image_socket_count_ino(at->table, rec->unix_socket->peer_ino))
+		reason(at, "is connected to one that has the inode number of another socket");
+	if (name->len > NAME_MAX_LEN || (is_path(name) && name->data[0] != '/'))
+		reason(at, "is connected to one with a name that CRIU can't use again");
+	if (rec->type != OVM_IMAGE_SOCK_DGRAM && rec->packets)
+		reason(at, "holds data that came from a process which is not saved");
+	if (!name->len)
+		snprintf(text, sizeof(text),
+			 "is connected to one outside, without a name: criu restore needs "
+			 "--inherit-fd fd[N]:socket:[%llu]",
+			 (unsigned long long)at->socket->file->ino);
+	else
+		snprintf(
+			text, sizeof(text),
+			"is connected to one outside (%s): restored, to whoever has that name then "
+			"(criu restore --ext-unix-sk)",
+			show_name(name, shown));
+	warn(at, text);
 }
 
 /* How restore finds the other end: as one of a pair, by its name, or not at all. */
@@ -184,6 +215,8 @@ static void check_peer(const struct place *at)
 
 	if (socket->in_circle)
 		reason(at, "is connected to itself by way of others, which CRIU can't restore");
+	else if (ovm_image_leads_to_external(socket))
+		check_external(at);
 	else if (!peer && rec->unix_socket->peer_ino)
 		other_process(at);
 	else if (!peer && is_connection(rec) && rec->shutdown != OVM_IMAGE_SHUTDOWN_BOTH)

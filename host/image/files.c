@@ -4,6 +4,7 @@
  */
 #include <sys/stat.h>
 
+#include "external.h"
 #include "files.h"
 #include "inet_socket.h"
 #include "pool.h"
@@ -256,6 +257,9 @@ struct ovm_error *ovm_image_write_files(const struct ovm_image_set *set,
 
 	if (!err)
 		err = put_files(image, set, files);
+	/* Those that are connected to them look among what comes before. */
+	if (!err)
+		err = ovm_image_put_external_sockets(image, files, sockets);
 	if (!err)
 		err = put_sockets(image, files, sockets);
 	if (err)

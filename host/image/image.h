@@ -96,6 +96,9 @@ struct ovm_image_set {
 	bool tcp_established;
 	/** The session and its terminal may be others' (criu restore --shell-job). */
 	bool shell_job;
+	/** "unix[INODE]", "pipe[INODE]": what may lead out of the set. */
+	const char *const *externals;
+	size_t nr_externals;
 	/** Receives what is lost though the process can be restored; may be NULL. */
 	void (*warn)(void *arg, const char *message);
 	void *warn_arg;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "external.h"
 #include "passed.h"
 
 bool ovm_image_file_is_unix_socket(const struct ovm_rec_file *file)
@@ -279,6 +280,8 @@ static struct ovm_error *fill(struct ovm_image_socket_table *table, const struct
 	add_set(table, set);
 	remove_duplicates(table);
 	locate_passed(table, set);
+	for (size_t i = 0; i < table->nr; i++)
+		table->sockets[i].external = ovm_image_is_external(set, table->sockets[i].file);
 	for (size_t i = 0; i < table->nr; i++)
 		table->inos[i] = table->sockets[i].file->ino;
 	qsort(table->inos, table->nr, sizeof(*table->inos), compare_inos);

@@ -40,6 +40,8 @@ struct ovm_image_socket {
 	const struct ovm_image_socket *first_connected;
 	/** Its place in the order. */
 	size_t position;
+	/** The caller has named it: it may be connected to one that is not saved. */
+	bool external;
 	/** Why the files that come with its messages can't be sent again: a phrase such as "is not
 	 * connected back", or NULL. */
 	const char *passed_problem;

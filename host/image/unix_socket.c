@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "external.h"
 #include "files.h"
 #include "namespaces.h"
 #include "pool.h"
@@ -65,6 +66,8 @@ static void fill_state(const struct ovm_image_socket *socket, UnixSkEntry *entry
 	entry->backlog = rec->state == OVM_IMAGE_TCP_LISTEN ? rec->max_backlog : rec->unread;
 	if (socket->peer)
 		entry->peer = (uint32_t)socket->peer->file->ino;
+	else if (ovm_image_leads_to_external(socket))
+		entry->peer = (uint32_t)rec->unix_socket->peer_ino;
 	entry->has_shutdown = rec->shutdown != 0;
 	entry->shutdown = (SkShutdown)rec->shutdown;
 	entry->has_ns_id = true;

@@ -188,6 +188,12 @@ def _read_files(vm, workloads, kinds):
             for i, w in enumerate(workloads)}
 
 
+def dump_options(vm, workload):
+    """What the workload wants the dump to be given."""
+    text = vm.run(f"cat {workload.directory}/{workload.name}.options 2>/dev/null; true").check()
+    return text.decode().split()
+
+
 def kill(vm, workloads):
     vm.run("kill -9 " + " ".join(str(w.pid) for w in workloads) + " 2>/dev/null; true").check()
 
@@ -198,7 +204,8 @@ def restore(vm, workloads, at_a_time=3, timeout=600):
     one = (f'cd {IMAGES}/$0 && terminal= job=; case " {jobs} " in *" $0 "*) '
            'terminal="/workloads/$0 --terminal" job=--shell-job;; esac; '
            'if $terminal criu restore --file-locks --tcp-established $job -d -D . '
-           f'-o restore.log -v4; then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
+           f'-o restore.log -v4 $(cat {RUN}/$0/$0.restore 2>/dev/null); '
+           f'then : >{RUN}/$0/go; else echo $0; fi 2>/dev/null')
     # To come to a pseudo-terminal's number, criu opens those before. The terminals that commands
     # run in have any number.
     alone = sorted((w for w in workloads if w.has_pty or w.in_terminal),

@@ -279,6 +279,36 @@ OVM_TEST(image_sockets, refuses_files_on_their_way_that_criu_can_t_send)
 	ASSERT_REFUSED("on its way to fd 10: terminal () is not saved");
 }
 
+static void connect_out(int i, const char *name, uint64_t len)
+{
+	s[i].rec.state = ESTABLISHED;
+	s[i].socket.peer = 0xffff888000070000;
+	s[i].socket.peer_ino = 77;
+	s[i].socket.peer_name = (struct ovm_rec_bytes){(uint8_t *)(uintptr_t)name, len};
+}
+
+OVM_TEST(image_sockets, takes_what_leads_out_when_told_to)
+{
+	static const char *const externals[] = {"unix[500]"};
+
+	start();
+	m.set.externals = externals;
+	m.set.nr_externals = 1;
+	connect_out(0, "\0name", 5);
+	ASSERT_WARNED("is connected to one outside (@name): restored, to whoever has that name");
+	connect_out(0, NULL, 0);
+	ASSERT_WARNED("criu restore needs --inherit-fd fd[N]:socket:[500]");
+	connect_out(0, "name", 5);
+	ASSERT_REFUSED("is connected to one with a name that CRIU can't use again");
+	connect_out(0, "\0name", 5);
+	add_packet(0, "x");
+	ASSERT_REFUSED("holds data that came from a process which is not saved");
+	s[0].rec.packets = NULL;
+	connect_out(1, "\0name", 5);
+	ASSERT_REFUSED("fd 11: Unix socket (inode 501, without a name) is connected to a socket "
+		       "(inode 77, @name) that another process has: --external unix[501]");
+}
+
 OVM_TEST(image_sockets, refuses_names_that_can_t_be_used_again)
 {
 	const struct {
@@ -492,5 +522,39 @@ OVM_TEST(image_sockets, writes_files_on_their_way)
 		file_entry__free_unpacked(file, NULL);
 	}
 	ASSERT_TRUE(found);
+	image_close(&image);
+}
+
+OVM_TEST(image_sockets, describes_what_is_outside_first)
+{
+	__attribute__((cleanup(clean_up))) int fd = image_directory(directory);
+	static const char *const externals[] = {"unix[500]", "unix[501]"};
+	unsigned int nr = 0, nr_outside = 0;
+	const uint8_t *record;
+	size_t len;
+
+	start();
+	m.set.externals = externals;
+	m.set.nr_externals = 2;
+	connect_out(0, "\0name", 5);
+	connect_out(1, "\0name", 5);
+	s[0].rec.type = s[1].rec.type = DGRAM;
+	ASSERT_OK(ovm_image_write(&m.set, fd));
+
+	struct image_bytes image = image_open(directory, "files.img", 2);
+
+	while ((record = image_record(&image, &len))) {
+		FileEntry *entry = file_entry__unpack(NULL, len, record);
+
+		ASSERT_TRUE(entry);
+		if (entry->usk && entry->usk->uflags == 1) {
+			ASSERT_TRUE(!nr && entry->usk->ino == 77 && entry->usk->name.len == 5);
+			nr_outside++;
+		} else if (entry->usk && nr++ < 2) {
+			ASSERT_EQ_U64(entry->usk->peer, 77);
+		}
+		file_entry__free_unpacked(entry, NULL);
+	}
+	ASSERT_EQ_U64(nr_outside, 1);
 	image_close(&image);
 }
