@@ -440,6 +440,12 @@ void ovm_image_check_ttys(struct ovm_image_report *report)
 	}
 	const struct check check = {report, set, table};
 
+	report->pid = set->processes[0].rec->pid;
+	if (table->too_many)
+		ovm_image_reason(report,
+				 "has more than %d files of terminals open, which is more "
+				 "than CRIU takes",
+				 OVM_IMAGE_TTY_FILES_MAX);
 	for (size_t i = 0; i < table->nr; i++)
 		check_one(&check, &table->ttys[i]);
 	for (size_t i = 0; i < set->nr_processes; i++) {

@@ -98,6 +98,10 @@ static size_t add_process(struct ovm_image_tty_table *table, const struct ovm_re
 		nr++;
 		if (!table->ttys || is_known(table, fd->file))
 			continue;
+		if (table->nr == OVM_IMAGE_TTY_FILES_MAX) {
+			table->too_many = true;
+			return nr;
+		}
 		enum ovm_image_tty_kind kind = ovm_image_tty_kind(fd->file);
 
 		table->ttys[table->nr++] = (struct ovm_image_tty){
@@ -128,7 +132,7 @@ struct ovm_error *ovm_image_tty_table_create(const struct ovm_image_set *set,
 		free(table);
 		return ovm_error_no_memory();
 	}
-	for (size_t i = 0; i < set->nr_processes; i++)
+	for (size_t i = 0; i < set->nr_processes && !table->too_many; i++)
 		add_process(table, set->processes[i].rec);
 	*ret = table;
 	return NULL;

@@ -43,11 +43,15 @@ struct ovm_image_tty_table {
 	/** In the order of appearance, each file once. */
 	struct ovm_image_tty *ttys;
 	size_t nr;
+	/** There are more: OVM_IMAGE_TTY_FILES_MAX are as many as are looked at. */
+	bool too_many;
 };
 
 enum {
 	/** What an end of a pseudo-terminal can hold, at most: line discipline and buffers. */
 	OVM_IMAGE_TTY_ROOM = 8192,
+	/** Each is compared with all others. CRIU has room for 1088 terminals. */
+	OVM_IMAGE_TTY_FILES_MAX = 4096,
 };
 
 /** Collect the terminals of a set. The records must outlive the table. */

@@ -337,6 +337,25 @@ OVM_TEST(image_ttys, refuses_what_criu_loses)
 	ASSERT_REFUSED("fd 10: terminal (/dev/ptmx) holds what CRIU can't write back");
 }
 
+OVM_TEST(image_ttys, refuses_more_files_than_it_compares)
+{
+	static struct ovm_rec_file files[OVM_IMAGE_TTY_FILES_MAX];
+	static struct ovm_rec_fd fds[OVM_IMAGE_TTY_FILES_MAX];
+
+	start();
+	slave.rec.nr_files = slave.rec.own_files = OVM_IMAGE_TTY_FILES_MAX;
+	for (int i = 0; i < OVM_IMAGE_TTY_FILES_MAX; i++) {
+		files[i] = slave.file;
+		files[i].file += (uint64_t)i + 1;
+		fds[i] = (struct ovm_rec_fd){.fd = SLAVE_FD + i, .file = &files[i]};
+		fds[i].next = i + 1 < OVM_IMAGE_TTY_FILES_MAX ? &fds[i + 1] : NULL;
+	}
+	master.fd.next = &fds[1];
+	ASSERT_OK(ovm_image_check(&m.set));
+	master.fd.next = &fds[0];
+	ASSERT_REFUSED("has more than 4096 files of terminals open");
+}
+
 OVM_TEST(image_ttys, takes_a_slave_that_hung_up)
 {
 	start();
