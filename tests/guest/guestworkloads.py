@@ -156,7 +156,8 @@ def start(vm, workloads, timeout=120):
     lines = [f"export WORKLOAD_SECONDS={TIMED_SECONDS}"]
     for w in workloads:
         lines.append(f"echo {w.first_pid} >/proc/sys/kernel/ns_last_pid")
-        lines.append(f"(cd / && exec {w.terminal}{w.program} {w.directory} </dev/null >/dev/null 2>&1) &")
+        lines.append(f"(cd / && exec {w.terminal}{w.program} {w.directory} "
+                     "</dev/null >/dev/null 2>&1) &")
     vm.run("\n".join(lines)).check()
     verdicts = {}
     waiting = list(workloads)
