@@ -221,7 +221,7 @@ static uint32_t device(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-/* Both ends of a pseudo-terminal have the slave's session and settings. */
+/* Both ends of a pseudo-terminal have the slave's session, settings and size. */
 static const struct ovm_rec_tty *real_tty(const struct ovm_image_tty *tty)
 {
 	return tty->kind == OVM_IMAGE_TTY_MASTER ? tty->rec->other : tty->rec;
@@ -276,7 +276,7 @@ static struct ovm_error *put_info(struct ovm_image_file *image, const struct ovm
 				  const struct ovm_image_tty *tty)
 {
 	const struct ovm_rec_file *file = tty->file;
-	const struct ovm_rec_tty *rec = tty->rec;
+	const struct ovm_rec_tty *rec = tty->rec, *real = real_tty(tty);
 	TtyInfoEntry entry = TTY_INFO_ENTRY__INIT;
 	TtyPtyEntry pty = TTY_PTY_ENTRY__INIT;
 	WinsizeEntry size = WINSIZE_ENTRY__INIT;
@@ -300,13 +300,13 @@ static struct ovm_error *put_info(struct ovm_image_file *image, const struct ovm
 	if (file->hung_up)
 		return ovm_image_file_put(image, &entry.base);
 	fill_session(&entry, set, tty);
-	entry.termios = fill_termios(&settings, &real_tty(tty)->termios);
+	entry.termios = fill_termios(&settings, &real->termios);
 	entry.termios_locked = fill_termios(&locked, locks(table, tty));
 	entry.winsize = &size;
-	size.ws_row = rec->rows;
-	size.ws_col = rec->columns;
-	size.ws_xpixel = rec->xpixel;
-	size.ws_ypixel = rec->ypixel;
+	size.ws_row = real->rows;
+	size.ws_col = real->columns;
+	size.ws_xpixel = real->xpixel;
+	size.ws_ypixel = real->ypixel;
 	return ovm_image_file_put(image, &entry.base);
 }
 

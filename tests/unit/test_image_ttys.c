@@ -425,6 +425,7 @@ OVM_TEST(image_ttys, both_ends_are_described_the_master_first)
 	slave.fd.next = &master.fd;
 	master.fd.next = NULL;
 	master.rec.packet = master.rec.locked = 1;
+	master.rec.columns = 0;
 	slave.rec.termios_locked.cc[17] = 9;
 	HOLD(slave, "in\n");
 	slave.rec.termios.lflag &= ~(uint32_t)ECHO;
@@ -448,6 +449,7 @@ OVM_TEST(image_ttys, both_ends_are_described_the_master_first)
 	ASSERT_EQ_U64(first->pty->index, INDEX);
 	ASSERT_EQ_U64(first->termios->c_lflag, slave.rec.termios.lflag);
 	ASSERT_EQ_U64(first->termios->n_c_cc, 19);
+	ASSERT_EQ_U64(first->winsize->ws_col, 80);
 	ASSERT_EQ_U64(first->termios->c_cc[0], 0x157f1c03);
 	ASSERT_EQ_U64(first->termios_locked->c_cc[4], 0);
 	ASSERT_EQ_U64(second->termios_locked->c_cc[4], 0x900);
