@@ -105,7 +105,8 @@ class Tree:
         self.net_ns = self.root_ids.get("net_ns_id")
         self.view["inventory"] = inventory
         self.known = {"pstree.img", "inventory.img", "files.img", "memfd.img", "pipes-data.img",
-                      "fifo-data.img", "sk-queues.img", "remap-fpath.img", "seccomp.img"}
+                      "fifo-data.img", "sk-queues.img", "remap-fpath.img", "seccomp.img",
+                      "tty-info.img", "tty-data.img"}
         self.directories, self.areas, self.tables = set(), {}, {}
         for entry in tree:
             prefix = f"{entry['pid']}." if entry["ppid"] else ""
@@ -113,6 +114,7 @@ class Tree:
         self._files()
         self._queues()
         self._ghosts()
+        self._terminals()
         for pid in self.areas:
             self._memory_pages(pid)
         self._rest()
@@ -268,7 +270,7 @@ class Tree:
         inodes = {e["inode_id"]: e for e in self.raw.get("memfd.img", [])}
         paths = {e["id"]: e["reg"] for e in self.raw["files.img"] if "reg" in e}
         by_id = dict(sorted(((e["id"], e) for e in self.raw["files.img"]),
-                            key=lambda item: "fifo" in item[1]))
+                            key=lambda item: "fifo" in item[1] or "tty" in item[1]))
         for number, canonical in list(self.files.known.items()):
             if number not in by_id:
                 raise ImageError(f"{self.directory}: file {number} is used, but not described")
@@ -288,6 +290,10 @@ class Tree:
                 path = entry[kind].pop("regf_id")
                 entry[kind]["reg"] = {k: v for k, v in paths[path].items() if k != "id"}
                 by_id.pop(path, None)
+            elif kind == "tty":
+                path = entry[kind].pop("regf_id")
+                entry[kind]["reg"] = {k: v for k, v in paths[path].items() if k != "id"}
+                by_id.pop(path, None)
             elif kind == "epfd":
                 self._epoll(entry[kind])
             elif kind == "tfd":
@@ -299,6 +305,17 @@ class Tree:
             self.view[f"file-{canonical}"] = entry
         for number in by_id.keys() - self.directories:
             self.view[f"file-unused-{number}"] = by_id[number]
+
+    def _terminals(self):
+        """By their numbers, which mean something. Behind the control characters is nothing."""
+        for entry in self.raw.get("tty-info.img", []):
+            for name in "termios", "termios_locked":
+                if name in entry:
+                    entry[name]["c_cc"] = entry[name]["c_cc"][:5]
+            end = "master" if entry["id"] % 2 else "slave"
+            self.view[f"tty-{end}-{entry['id']}"] = entry
+        for entry in self.raw.get("tty-data.img", []):
+            self.view[f"tty-{entry['tty_id']}-data"] = entry
 
     def _directories(self, prefix, pid):
         """By what they are: one file may stand for both."""
