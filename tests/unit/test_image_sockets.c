@@ -276,7 +276,8 @@ OVM_TEST(image_sockets, refuses_files_on_their_way_that_criu_can_t_send)
 	ASSERT_REFUSED("on its way to fd 10: an epoll instance");
 	file.kind = OVM_REC_FILE_TTY;
 	ASSERT_REFUSED("on its way to fd 10: a file that CRIU may not have opened in time");
-	ASSERT_REFUSED("on its way to fd 10: terminal () is not saved");
+	file.kind = OVM_REC_FILE_BLKDEV;
+	ASSERT_REFUSED("on its way to fd 10: block device 0:0 () is not saved");
 }
 
 static void connect_out(int i, const char *name, uint64_t len)
