@@ -142,6 +142,8 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 	}
 	write_file("result", text);
 	signal(SIGTERM, SIG_IGN);
+	if (server > 0)
+		kill(-server, SIGTERM);
 	kill(0, SIGTERM);
 	exit(1);
 }
@@ -721,8 +723,11 @@ __attribute__((noreturn)) static void become_server(char **command)
 static void start_server(char **command)
 {
 	server = fork();
-	if (!server)
-		become_server(command);
+	if (server)
+		return;
+	/* Apache ends its whole group. */
+	setpgid(0, 0);
+	become_server(command);
 }
 
 /* Reap; a worker that ended before its time has failed, and so has a server. */
