@@ -275,19 +275,30 @@ def _libraries(packages, program):
     return [pathlib.Path(path) for path in found.values()]
 
 
+def build_load():
+    """The directory with the load: one for each text, so that both VMs of a test have the same."""
+    source = HERE / "apps" / "load.c"
+    directory = cache_directory() / "apps"
+    root = directory / f"load-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    load = root / LOAD.lstrip("/")
+    with locked(directory / "lock"):
+        if load.exists():
+            return root
+        load.parent.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", f"{load}.new",
+                               source], capture_output=True, text=True)
+        if done.returncode:
+            raise VmError(f"the load can't be built:\n{done.stderr.strip()}")
+        pathlib.Path(f"{load}.new").rename(load)
+    return root
+
+
 def build():
-    """The directory that belongs below the guest's root."""
+    """The directory that belongs below the guest's root, without the load."""
     packages = _packages()
     directory = cache_directory() / "apps"
     root = directory / "root"
     with locked(directory / "lock"):
-        load = root / LOAD.lstrip("/")
-        load.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-o", f"{load}.new",
-                               HERE / "apps" / "load.c"], capture_output=True, text=True)
-        if done.returncode:
-            raise VmError(f"the load can't be built:\n{done.stderr.strip()}")
-        pathlib.Path(f"{load}.new").rename(load)
         wanted = list(map(str, (*PACKAGES, *PROGRAMS, *MODULES, *TREES)))
         stamp = directory / "root.stamp"
         if stamp.exists() and stamp.read_text() == "\n".join(wanted):
