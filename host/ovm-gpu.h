@@ -198,9 +198,9 @@ struct ovm_dump_options {
 	bool shell_job;
 	/**
 	 * Sockets and pipes that may lead to processes which are not dumped, as `criu dump` names
-	 * them: "unix[INODE]" for a Unix socket of the process by its own inode number, "pipe[INODE]".
-	 * `criu restore` connects or replaces them; whatever waits in them on the other side is not
-	 * saved.
+	 * them: "unix[INODE]" for a Unix socket of the process by its own inode number,
+	 * "pipe[INODE]". `criu restore` connects or replaces them; whatever waits in them on the
+	 * other side is not saved.
 	 */
 	const char *const *externals;
 	size_t nr_externals;

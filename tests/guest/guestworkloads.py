@@ -265,13 +265,13 @@ class CriuDumper:
     def prepare(self, vm):
         load_dump_modules(vm)
 
-    def dump(self, vm, workload, directory, leave_running=False):
-        """Dump into @directory on the host. (exit status, messages)"""
+    def dump(self, vm, workload, directory, leave_running=False, more=()):
+        """Dump into @directory on the host, with @more options. (exit status, messages)"""
         inside = f"/tmp/dump/{workload.name}"
         leave = "--leave-running" if leave_running else ""
         done = vm.run(f"mkdir -p {inside} && cd {inside} && "
                       f"criu dump --file-locks -t {workload.pid} -D . -o dump.log -v4 {leave} "
-                      f"{self.options} {' '.join(getattr(workload, 'options', ()))}")
+                      f"{self.options} {' '.join([*getattr(workload, 'options', ()), *more])}")
         if done.returncode:
             log = vm.run(f"grep Error {inside}/dump.log || tail -n 5 {inside}/dump.log").output
             return done.returncode, log.decode(errors="replace").strip()
@@ -296,10 +296,10 @@ class OvmDumper:
     def prepare(self, vm):
         pass
 
-    def dump(self, vm, workload, directory, leave_running=True, timeout=120):
+    def dump(self, vm, workload, directory, leave_running=True, timeout=120, more=()):
         command = [self.program, "dump", "--qmp", vm.qmp_path, "-t", str(workload.pid),
                    "-D", directory, *(["-R"] if leave_running else []), *self.options,
-                   *getattr(workload, "options", ())]
+                   *getattr(workload, "options", ()), *more]
         if getattr(workload, "busy", False):
             # On a loaded host without KVM, the guest is in its kernel at nearly every pause.
             command += ["--timeout", "30"]

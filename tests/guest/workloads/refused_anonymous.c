@@ -2,7 +2,7 @@
 /*
  * @property: files that CRIU can't restore are refused, each by its kind, all at once
  * @expect: refused fd 20: io_uring instance; fd 21: perf event; fd 22: userfaultfd
- * @expect: fd 23: pidfd of process; fd 24: BPF map; fd 25: fanotify group
+ * @expect: fd 23: pidfd of process; fd 24: BPF map
  * @expect: fd 26: POSIX message queue; fd 27: Landlock ruleset; fd 28: file system context
  * @expect: is restricted by Landlock
  */
