@@ -7,15 +7,12 @@
  * before it is freed.
  */
 #include <linux/mutex.h>
-#include <linux/rbtree.h>
 
 #include "extract.h"
+#include "rbtree.h"
 
 enum {
 	MAX_ENTRIES = 1 << 20,
-	/* Twice the height of a balanced tree of 2^32 nodes, which is what red-black trees reach.
-	 */
-	MAX_HEIGHT = 64,
 };
 
 /* What epoll_ctl(2) takes. */
@@ -58,32 +55,6 @@ LLV_SHARED struct mutex *ovm_epoll_lock(const struct file *file)
 	return &context(file)->mtx;
 }
 
-static struct rb_node *leftmost(struct rb_node *node)
-{
-	for (unsigned int height = 0; node->rb_left; height++) {
-		if (height > MAX_HEIGHT)
-			llv_fail(LLV_CORRUPT, node, "tree of an epoll instance is too high");
-		node = node->rb_left;
-	}
-	return node;
-}
-
-static struct rb_node *next(struct rb_node *node)
-{
-	struct rb_node *parent;
-
-	if (node->rb_right)
-		return leftmost(node->rb_right);
-	for (unsigned int height = 0; (parent = rb_parent(node)); height++) {
-		if (height > MAX_HEIGHT)
-			llv_fail(LLV_CORRUPT, node, "tree of an epoll instance is too high");
-		if (node != parent->rb_right)
-			break;
-		node = parent;
-	}
-	return parent;
-}
-
 static struct ovm_rec_epoll_entry __host *entry(const struct epitem___ovm *item)
 {
 	struct ovm_rec_epoll_entry __host *rec = llv_new(struct ovm_rec_epoll_entry);
@@ -99,9 +70,9 @@ LLV_SHARED struct ovm_rec_epoll __host *ovm_epoll(const struct file *file)
 {
 	struct ovm_rec_epoll __host *rec = llv_new(struct ovm_rec_epoll);
 	struct ovm_rec_epoll_entry __host *__host *link = &rec->entries;
-	struct rb_node *node = context(file)->rbr.rb_root.rb_node;
+	struct rb_node *node = ovm_rb_first(&context(file)->rbr.rb_root);
 
-	for (node = node ? leftmost(node) : NULL; node; node = next(node)) {
+	for (; node; node = ovm_rb_next(node)) {
 		if (rec->nr_entries >= MAX_ENTRIES)
 			llv_fail(LLV_CORRUPT, file, "tree of an epoll instance does not end");
 		*link = entry(rb_entry(node, struct epitem___ovm, rbn));

@@ -7,7 +7,6 @@
  * in tcp_rtx_queue, a red-black tree by sequence number of what was sent, and goes on in
  * sk_write_queue. A FIN takes one number at the end, and no byte.
  */
-#include <linux/rbtree.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <net/inet_connection_sock.h>
@@ -15,10 +14,9 @@
 #include <net/tcp.h>
 
 #include "extract.h"
+#include "rbtree.h"
 
 enum {
-	/* Height of a balanced tree, as in epoll.c. */
-	MAX_HEIGHT = 64,
 	MAX_PACKETS = 1 << 20,
 	/* net/tcp.h, linux/tcp.h */
 	NAGLE_OFF = 1,
@@ -124,37 +122,11 @@ static void take_list(struct stream __host *stream, const struct sk_buff_head *q
 		take(stream, skb);
 }
 
-static struct rb_node *leftmost(struct rb_node *node)
-{
-	for (unsigned int height = 0; node->rb_left; height++) {
-		if (height > MAX_HEIGHT)
-			llv_fail(LLV_CORRUPT, node, "tree of sent packets is too high");
-		node = node->rb_left;
-	}
-	return node;
-}
-
-static struct rb_node *next(struct rb_node *node)
-{
-	struct rb_node *parent;
-
-	if (node->rb_right)
-		return leftmost(node->rb_right);
-	for (unsigned int height = 0; (parent = rb_parent(node)); height++) {
-		if (height > MAX_HEIGHT)
-			llv_fail(LLV_CORRUPT, node, "tree of sent packets is too high");
-		if (node != parent->rb_right)
-			break;
-		node = parent;
-	}
-	return parent;
-}
-
 static void take_tree(struct stream __host *stream, const struct rb_root *root)
 {
-	struct rb_node *node = root->rb_node;
+	struct rb_node *node = ovm_rb_first(root);
 
-	for (node = node ? leftmost(node) : NULL; node; node = next(node))
+	for (; node; node = ovm_rb_next(node))
 		take(stream, rb_entry(node, const struct sk_buff, rbnode));
 }
 
