@@ -5,7 +5,7 @@
  *	family PROCESSES FILES DIRECTORY
  *
  * Processes have up to eight children each. FILES descriptors each are of several kinds, by turns;
- *the first three are the same files in all. DIRECTORY/ready appears when all of them are there.
+ * the first three are the same files in all. DIRECTORY/ready appears when all of them are there.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

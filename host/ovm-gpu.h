@@ -136,7 +136,7 @@ void ovm_process_list_free(struct ovm_process_list *list);
 
 /** What becomes of the processes after they were dumped. */
 enum ovm_leave {
-	/** Kill it, as criu dump does. */
+	/** Kill them, as criu dump does. */
 	OVM_LEAVE_KILLED,
 	OVM_LEAVE_RUNNING,
 	OVM_LEAVE_STOPPED,
@@ -245,8 +245,8 @@ struct ovm_dump_result {
  * do the processes become what @options->leave says. Should that fail, the images stay, and the
  * processes stay frozen, so that they don't run twice. @result may be NULL.
  *
- * Errors: OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per reason),
- * OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,
+ * Errors: OVM_ERROR_USAGE, OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per
+ * reason), OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,
  * OVM_ERROR_UNREACHABLE (also when the guest can't be frozen from outside), OVM_ERROR_KERNEL.
  */
 struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,

@@ -13,7 +13,7 @@ static const char usage[] =
 	"Commands:\n"
 	"  check   can this VM be dumped? one line per requirement, with the remedy\n"
 	"  ps      containers and processes of the guest\n"
-	"  dump    write CRIU images of a process\n"
+	"  dump    write CRIU images of a process and its descendants\n"
 	"  thaw    let processes go on that were left frozen\n"
 	"  kill    kill processes, frozen or not\n"
 	"\n"

@@ -35,7 +35,8 @@ _ovm_gpu() {
 	ps) options+=' --all' ;;
 	dump)
 		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
-		options+=' --external --tcp-established --backend --jobs --ghost-limit --timeout --shell-job'
+		options+=' --tcp-established --shell-job --external --backend --jobs'
+		options+=' --ghost-limit --timeout'
 		;;
 	thaw | kill) options+=' --tree --cgroup --timeout' ;;
 	esac
