@@ -136,14 +136,14 @@ static void check_contents(const char *for_slave, size_t slave_len, const char *
 	if (for_slave) {
 		ASSERT_TRUE(!to_slave.problem);
 		ASSERT_EQ_U64(to_slave.len, slave_len);
-		ASSERT_TRUE(!memcmp(to_slave.bytes, for_slave, slave_len));
+		ASSERT_TRUE(!slave_len || !memcmp(to_slave.bytes, for_slave, slave_len));
 	} else {
 		ASSERT_TRUE(to_slave.problem);
 	}
 	if (for_master) {
 		ASSERT_TRUE(!to_master.problem);
 		ASSERT_EQ_U64(to_master.len, master_len);
-		ASSERT_TRUE(!memcmp(to_master.bytes, for_master, master_len));
+		ASSERT_TRUE(!master_len || !memcmp(to_master.bytes, for_master, master_len));
 	} else {
 		ASSERT_TRUE(to_master.problem);
 	}
