@@ -266,26 +266,22 @@ static struct ovm_error *shmem_runs(const struct ovm_rec_shmem *shmem, struct ov
 	return NULL;
 }
 
-/* Put @nr runs of one area between those that are there, and keep the order by address. */
-static struct ovm_error *insert_runs(struct ovm_pages_file *file, const struct ovm_run *runs,
-				     size_t nr)
+/* Merge @nr runs, in order of address, with those that are there. */
+static struct ovm_error *merge_runs(struct ovm_pages_file *file, const struct ovm_run *runs,
+				    size_t nr)
 {
-	size_t before = 0;
+	struct ovm_run *all;
+	size_t at = 0, next = 0;
 
 	if (!nr)
 		return NULL;
-	struct ovm_run *all = calloc(file->nr_runs + nr, sizeof(*all));
-
+	all = calloc(file->nr_runs + nr, sizeof(*all));
 	if (!all)
 		return ovm_error_no_memory();
-	while (before < file->nr_runs && file->runs[before].va < runs[0].va)
-		before++;
-	if (before)
-		memcpy(all, file->runs, before * sizeof(*all));
-	memcpy(all + before, runs, nr * sizeof(*all));
-	if (file->nr_runs > before)
-		memcpy(all + before + nr, file->runs + before,
-		       (file->nr_runs - before) * sizeof(*all));
+	for (size_t i = 0; i < file->nr_runs + nr; i++)
+		all[i] = at == file->nr_runs || (next < nr && runs[next].va <= file->runs[at].va)
+				 ? runs[next++]
+				 : file->runs[at++];
 	free(file->runs);
 	file->runs = all;
 	file->nr_runs += nr;
@@ -299,31 +295,45 @@ static struct ovm_error *add_vdso(struct ovm_kernel *kernel, const struct ovm_re
 	size_t nr = 0;
 	struct ovm_error *err = vdso_runs(kernel, mm, &runs, &nr);
 
-	return err ? err : insert_runs(file, runs, nr);
+	return err ? err : merge_runs(file, runs, nr);
+}
+
+/* The runs of one ring, behind those of the others in @all. */
+static struct ovm_error *add_aio_ring(const struct ovm_rec_vma *vma, struct ovm_run **all,
+				      size_t *nr_all)
+{
+	_cleanup_free_ struct ovm_run *runs = NULL;
+	size_t nr = 0;
+	struct ovm_error *err = shmem_runs(vma->aio_ring->pages, &runs, &nr);
+
+	if (err)
+		return err;
+	struct ovm_run *grown = reallocarray(*all, *nr_all + nr + 1, sizeof(**all));
+
+	if (!grown)
+		return ovm_error_no_memory();
+	*all = grown;
+	for (size_t i = 0; i < nr; i++) {
+		if (runs[i].va + (runs[i].nr_pages << PAGE_SHIFT) > vma->end - vma->start)
+			return ovm_error_address(OVM_ERROR_CORRUPT, vma->start,
+						 "an AIO ring is longer than its area");
+		runs[i].va += vma->start;
+		grown[(*nr_all)++] = runs[i];
+	}
+	return NULL;
 }
 
 /* Rings of asynchronous I/O are shared with the kernel, but saved as if they were private. */
 static struct ovm_error *add_aio_rings(const struct ovm_rec_mm *mm, struct ovm_pages_file *file)
 {
+	_cleanup_free_ struct ovm_run *runs = NULL;
 	struct ovm_error *err = NULL;
+	size_t nr = 0;
 
-	for (const struct ovm_rec_vma *vma = mm->vmas; vma && !err; vma = vma->next) {
-		_cleanup_free_ struct ovm_run *runs = NULL;
-		size_t nr = 0;
-
-		if (!vma->aio_ring)
-			continue;
-		err = shmem_runs(vma->aio_ring->pages, &runs, &nr);
-		for (size_t i = 0; i < nr && !err; i++) {
-			if (runs[i].va + (runs[i].nr_pages << PAGE_SHIFT) > vma->end - vma->start)
-				return ovm_error_address(OVM_ERROR_CORRUPT, vma->start,
-							 "an AIO ring is longer than its area");
-			runs[i].va += vma->start;
-		}
-		if (!err)
-			err = insert_runs(file, runs, nr);
-	}
-	return err;
+	for (const struct ovm_rec_vma *vma = mm->vmas; vma && !err; vma = vma->next)
+		if (vma->aio_ring)
+			err = add_aio_ring(vma, &runs, &nr);
+	return err ? err : merge_runs(file, runs, nr);
 }
 
 static struct ovm_error *copy_runs(const struct ovm_walk_result *walked,

@@ -88,6 +88,12 @@ bool ovm_image_set_has_thread(const struct ovm_image_report *report, int32_t tid
 		       ovm_image_compare_ids);
 }
 
+bool ovm_image_set_has_process(const struct ovm_image_report *report, int32_t pid)
+{
+	return bsearch(&pid, report->pids, report->set->nr_processes, sizeof(pid),
+		       ovm_image_compare_ids);
+}
+
 static void check_one(struct ovm_image_report *report, const struct ovm_image_process *process)
 {
 	report->pid = process->rec->pid;
@@ -126,6 +132,7 @@ static void check_all(struct ovm_image_report *report)
 	ovm_image_check_shared_memory(report);
 	for (size_t i = 0; i < set->nr_processes; i++)
 		check_one(report, &set->processes[i]);
+	ovm_image_check_passed(report);
 	ovm_image_check_ttys(report);
 }
 

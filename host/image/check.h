@@ -28,8 +28,10 @@ void ovm_image_check_stateless_socket(struct ovm_image_report *report,
 /** What a descriptor leads to. */
 void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
 			const struct ovm_rec_fd *fd);
-/** What is on its way in messages, and no descriptor leads to. */
-void ovm_image_check_passed(struct ovm_image_report *report, const struct ovm_image_process *p);
+/** What is on its way in messages, of all processes. */
+void ovm_image_check_passed(struct ovm_image_report *report);
+/** Whether a file has locks that belong to whoever has it open: all kinds but POSIX. */
+bool ovm_image_has_shared_locks(const struct ovm_rec_file *file);
 /** Locks on the files behind descriptors. */
 void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ovm_image_process *p);
 /** Terminals of all processes. */
@@ -50,6 +52,9 @@ int ovm_image_compare_ids(const void *a, const void *b);
 
 /** Whether @tid is a thread of the process that the report is about now. */
 bool ovm_image_has_thread(const struct ovm_image_report *report, int32_t tid);
+
+/** Whether @pid is a process that is saved. */
+bool ovm_image_set_has_process(const struct ovm_image_report *report, int32_t pid);
 
 /** Whether @tid is a thread of any process that is saved. */
 bool ovm_image_set_has_thread(const struct ovm_image_report *report, int32_t tid);

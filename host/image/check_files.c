@@ -107,12 +107,6 @@ static bool has_group(const struct ovm_image_report *report, int32_t pgid)
 		       ovm_image_compare_ids);
 }
 
-static bool has_process(const struct ovm_image_report *report, int32_t pid)
-{
-	return bsearch(&pid, report->pids, report->set->nr_processes, sizeof(pid),
-		       ovm_image_compare_ids);
-}
-
 static const char *owner_problem(const struct ovm_image_report *report,
 				 const struct ovm_rec_file *file)
 {
@@ -120,8 +114,9 @@ static const char *owner_problem(const struct ovm_image_report *report,
 		return "sends an impossible signal to its owner";
 	if (!file->owner_pid)
 		return NULL;
-	bool own = file->owner_pid_type == OWNER_PGRP ? has_group(report, file->owner_pid)
-						      : has_process(report, file->owner_pid);
+	bool own = file->owner_pid_type == OWNER_PGRP
+			   ? has_group(report, file->owner_pid)
+			   : ovm_image_set_has_process(report, file->owner_pid);
 
 	if (!own && file->owner_pid_type == OWNER_THREAD &&
 	    ovm_image_set_has_thread(report, file->owner_pid))
@@ -189,7 +184,7 @@ static bool connects(const struct ovm_rec_file *file)
 }
 
 /* Whoever has the file open holds these too; a POSIX lock is of one process alone. */
-static bool has_shared_locks(const struct ovm_rec_file *file)
+bool ovm_image_has_shared_locks(const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_file_lock *lock = file->locks;
 
@@ -229,7 +224,7 @@ static void check_holder(struct ovm_image_report *report, const struct ovm_rec_f
 	const struct ovm_rec_holder *holder = &file->holder;
 	char quoted[OVM_IMAGE_QUOTED_MAX], comm[OVM_IMAGE_QUOTED_MAX];
 
-	if (!connects(file) && !has_shared_locks(file))
+	if (!connects(file) && !ovm_image_has_shared_locks(file))
 		return;
 	if (!holder->pid && file->pipe)
 		holder = &file->pipe->holder;
@@ -295,6 +290,19 @@ static void check_epoll(struct ovm_image_report *report, const struct ovm_rec_fd
 		check_epoll_entry(report, fd->fd, &entries[i]);
 }
 
+/*
+ * What is looked at for the first descriptor of a file only: it may have long lists, and many
+ * descriptors.
+ */
+static bool is_known(const struct ovm_image_report *report, const struct ovm_rec_process *rec,
+		     const struct ovm_rec_fd *fd)
+{
+	const struct ovm_rec_file *file = fd->file;
+
+	return (file->fsnotify || file->locks || file->socket) && file->nr_fds > 1 &&
+	       !ovm_image_epoll_is_first(report->epolls, rec, fd);
+}
+
 void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_process *p,
 			const struct ovm_rec_fd *fd)
 {
@@ -305,6 +313,8 @@ void ovm_image_check_fd(struct ovm_image_report *report, const struct ovm_image_
 		ovm_image_reason(report, "fd %d: has no file", fd->fd);
 		return;
 	}
+	if (is_known(report, p->rec, fd))
+		return;
 	if (file->kind == OVM_REC_FILE_SOCKET)
 		ovm_image_check_socket(report, p, fd);
 	if (file->kind == OVM_REC_FILE_CHRDEV || file->kind == OVM_REC_FILE_BLKDEV)
@@ -379,12 +389,13 @@ static void check_fds(struct ovm_image_report *report, const struct ovm_image_pr
 		    ovm_image_epoll_is_first(report->epolls, p->rec, fd))
 			check_epoll(report, fd);
 	}
-	ovm_image_check_passed(report, p);
 	ovm_image_check_file_locks(report, p);
 }
 
 void ovm_image_check_files(struct ovm_image_report *report, const struct ovm_image_process *p)
 {
+	if (!p->rec->files_owner)
+		ovm_image_reason(report, "its descriptors are not known");
 	if (ovm_image_owns_files(p->rec)) {
 		check_fds(report, p);
 		check_order(report, p->rec);

@@ -307,26 +307,11 @@ static void check_messages(const struct place *at)
 		     inet->nr_waiting);
 }
 
-/* Whether no descriptor before this one leads to the same socket. */
-static bool is_first(const struct ovm_image_set *set, const struct ovm_rec_fd *fd)
-{
-	if (fd->file->nr_fds == 1)
-		return true;
-	for (size_t i = 0; i < set->nr_processes; i++)
-		for (const struct ovm_rec_fd *other = set->processes[i].rec->fds; other;
-		     other = other->next)
-			if (other->file == fd->file)
-				return other == fd;
-	return true;
-}
-
 void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct ovm_image_process *p,
 				 const struct ovm_rec_fd *fd)
 {
 	const struct place at = {report, p, fd->file, fd->file->socket, fd->fd};
 
-	if (!is_first(report->set, fd))
-		return;
 	if (!is_known_protocol(at.rec)) {
 		reason(&at, "is of type %u and protocol %u, which CRIU does not save", at.rec->type,
 		       at.rec->protocol);
@@ -335,6 +320,8 @@ void ovm_image_check_inet_socket(struct ovm_image_report *report, const struct o
 	check_identity(&at);
 	check_options(&at);
 	warn_lost(&at);
+	if (ovm_image_has_tcp_stream(at.rec) && !fd->file->nr_fds)
+		reason(&at, "is on its way in a message: have it taken");
 	if (at.rec->inet->tcp)
 		check_tcp(&at);
 	else

@@ -90,11 +90,13 @@ static const char *problem(const struct ovm_image_report *report, struct opened 
 	return NULL;
 }
 
-static bool holds_any(const struct ovm_rec_process *rec, const struct ovm_rec_file *file)
+/* True, too, when there are too many to tell. */
+static bool holds_any(struct opened *opened, const struct ovm_rec_process *rec,
+		      const struct ovm_rec_file *file)
 {
 	const struct ovm_rec_file_lock *lock = file->locks;
 
-	while (lock && !ovm_image_holds_lock(rec, lock))
+	while (lock && ++opened->nr_looks <= MAX_LOOKS && !ovm_image_holds_lock(rec, lock))
 		lock = lock->next;
 	return lock;
 }
@@ -105,8 +107,8 @@ void ovm_image_check_file_locks(struct ovm_image_report *report, const struct ov
 	struct opened opened = {0};
 	bool any = false;
 
-	for (const struct ovm_rec_fd *fd = p->rec->fds; fd; fd = fd->next)
-		any |= fd->file && holds_any(p->rec, fd->file);
+	for (const struct ovm_rec_fd *fd = p->rec->fds; fd && !any; fd = fd->next)
+		any = fd->file && holds_any(&opened, p->rec, fd->file);
 	if (!any)
 		return;
 	if (!find_opened(&opened, p->rec)) {

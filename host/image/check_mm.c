@@ -205,7 +205,12 @@ void ovm_image_check_shared_memory(struct ovm_image_report *report)
 
 static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *mm)
 {
+	size_t nr_rings = 0;
+
+	for (const struct ovm_rec_vma *vma = mm->vmas; vma; vma = vma->next)
+		nr_rings += vma->aio_ring != NULL;
 	for (const struct ovm_rec_aio *aio = mm->aio; aio; aio = aio->next) {
+		nr_rings -= nr_rings != 0;
 		if (!aio->ring || aio->ring->pages->size != aio->size)
 			ovm_image_reason(report,
 					 "asynchronous I/O (io_setup): the ring at 0x%llx is no "
@@ -220,6 +225,25 @@ static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *
 							   "CRIU can't save them"
 							 : ": try again");
 	}
+	if (nr_rings)
+		ovm_image_reason(report,
+				 "asynchronous I/O (io_setup): rings are mapped %zu times beside "
+				 "their own places",
+				 nr_rings);
+}
+
+/* A mapping keeps a file open, and its locks with it. */
+static void check_locked(struct ovm_image_report *report, const struct ovm_rec_vma *vma)
+{
+	const struct ovm_rec_file *file = vma->file;
+	char quoted[OVM_IMAGE_QUOTED_MAX];
+
+	if (file && !file->nr_fds && !file->nr_passed && ovm_image_has_shared_locks(file))
+		ovm_image_reason(report,
+				 "memory 0x%llx-0x%llx (%s): maps a file with a lock to which no "
+				 "descriptor leads: CRIU would lose the lock",
+				 (unsigned long long)vma->start, (unsigned long long)vma->end,
+				 ovm_image_quote(file->path.data, file->path.len, quoted));
 }
 
 void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_image_process *p)
@@ -236,6 +260,7 @@ void ovm_image_check_memory(struct ovm_image_report *report, const struct ovm_im
 		if (vma->vsyscall)
 			continue;
 		check_vma(report, before, vma);
+		check_locked(report, vma);
 		count_losses(&losses, vma);
 		before = vma;
 	}

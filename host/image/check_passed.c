@@ -80,13 +80,19 @@ static void check_queue(struct ovm_image_report *report, const struct ovm_image_
 				check_one(report, p, socket, passed->file);
 }
 
-void ovm_image_check_passed(struct ovm_image_report *report, const struct ovm_image_process *p)
+void ovm_image_check_passed(struct ovm_image_report *report)
 {
 	const struct ovm_image_socket_table *table = report->sockets;
 
 	report->passed = true;
-	for (size_t i = 0; i < table->nr; i++)
-		if (table->order[i]->process == p->rec)
-			check_queue(report, p, table->order[i]);
+	for (size_t i = 0; i < table->nr; i++) {
+		const struct ovm_image_socket *socket = table->order[i];
+
+		/* No process has what is only on its way itself. */
+		if (!socket->process)
+			continue;
+		report->pid = socket->process->pid;
+		check_queue(report, &report->set->processes[socket->process->index], socket);
+	}
 	report->passed = false;
 }

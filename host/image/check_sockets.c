@@ -358,12 +358,12 @@ void ovm_image_check_socket(struct ovm_image_report *report, const struct ovm_im
 		return;
 	}
 	const struct ovm_image_socket *known = ovm_image_socket_find(table, file->socket->sk);
-	struct ovm_image_socket copy = *known;
 
-	if (known->file == file && (known->process != p->rec || known->fd != fd->fd))
-		return; /* another descriptor of the same file */
 	if (known->file != file)
-		copy.file = file;
-	check_unix_socket(
-		&(struct place){report, p, table, known->file == file ? known : &copy, fd->fd});
+		ovm_image_reason(report,
+				 "fd %d: Unix socket (inode %llu) is also there as another "
+				 "file",
+				 fd->fd, (unsigned long long)file->ino);
+	else if (known->process == p->rec && known->fd == fd->fd)
+		check_unix_socket(&(struct place){report, p, table, known, fd->fd});
 }

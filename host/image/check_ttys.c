@@ -290,7 +290,7 @@ static void check_contents(const struct check *check, const struct ovm_image_tty
 	if (err) {
 		ovm_error_free(err);
 		check->report->out_of_memory = true;
-	} else if (!slave && for_slave.len) {
+	} else if (!slave && (for_slave.len || for_slave.problem)) {
 		refuse(check, master,
 		       "has input for its slave, which nobody has open: CRIU loses "
 		       "it");
@@ -384,7 +384,7 @@ static void check_controlling(const struct check *check, const struct ovm_rec_pr
 					 "what is saved: dump the process that has its other end, "
 					 "or start it with setsid(1)",
 					 quoted);
-	} else if (ovm_image_session_leader(check->set, rec->sid)) {
+	} else if (ovm_image_set_has_process(check->report, rec->sid)) {
 		ovm_image_warn(check->report,
 			       "its controlling terminal (%s) is restored by CRIU for the leader "
 			       "of its session only",

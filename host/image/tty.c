@@ -92,6 +92,8 @@ static size_t add_process(struct ovm_image_tty_table *table, const struct ovm_re
 {
 	size_t nr = 0;
 
+	if (!ovm_image_owns_files(process))
+		return 0;
 	for (const struct ovm_rec_fd *fd = process->fds; fd; fd = fd->next) {
 		if (!fd->file || fd->file->kind != OVM_REC_FILE_TTY)
 			continue;

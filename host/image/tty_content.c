@@ -276,8 +276,9 @@ static struct ovm_error *output(const struct ovm_rec_tty *master,
 	struct ovm_image_tty_content raw = {0}, again = {0};
 	struct ovm_error *err = reserve(&raw, master);
 
-	if (!err)
-		err = reserve(&again, slave);
+	/* An echo makes two bytes of one at most. */
+	if (!err && !(again.bytes = malloc(2 * nr_processed + 1)))
+		err = ovm_error_no_memory();
 	if (!err) {
 		bool simple = lflag(slave, ECHO) && echo(slave, in, nr_processed, &again);
 

@@ -96,8 +96,7 @@ static struct ovm_rec_freezable __host *__host *threads_of(struct task_struct *l
 /* TCP sockets of a process that are held; those of one that runs are none of ours. */
 static void held_sockets(struct task_struct *leader, struct ovm_rec_freezer __host *f)
 {
-	if (!(leader->jobctl & TRAP_FREEZE) || cgroup_is_frozen(leader) || !leader->frozen ||
-	    !leader->files)
+	if (!(leader->jobctl & TRAP_FREEZE) || !leader->frozen || !leader->files)
 		return;
 	const struct fdtable *fdt = leader->files->fdt;
 
