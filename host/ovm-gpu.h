@@ -245,9 +245,10 @@ struct ovm_dump_result {
  * do the processes become what @options->leave says. Should that fail, the images stay, and the
  * processes stay frozen, so that they don't run twice. @result may be NULL.
  *
- * Errors: OVM_ERROR_USAGE, OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line per
- * reason), OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT, OVM_ERROR_CANCELLED,
- * OVM_ERROR_UNREACHABLE (also when the guest can't be frozen from outside), OVM_ERROR_KERNEL.
+ * Errors: OVM_ERROR_USAGE, OVM_ERROR_NOT_FOUND (no such process), OVM_ERROR_NOT_DUMPABLE (a line
+ * per reason), OVM_ERROR_INCONSISTENT (thread, system call and reason), OVM_ERROR_OUTPUT,
+ * OVM_ERROR_CANCELLED, OVM_ERROR_UNREACHABLE (also when the guest can't be frozen from outside),
+ * OVM_ERROR_KERNEL.
  */
 struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,
 			   struct ovm_dump_result *result);

@@ -185,6 +185,23 @@ OVM_TEST(image_ttys, input_is_what_becomes_it)
 	ASSERT_CONTENTS("a\x16\nb\x04", "");
 }
 
+/* Each line feed is quoted, by a line feed, and all of them are echoed with a carriage return. */
+OVM_TEST(image_ttys, an_echo_may_be_longer_than_what_is_written)
+{
+	static char feeds[OVM_REC_TTY_RING];
+	struct ovm_image_tty_content to_slave, to_master;
+
+	start();
+	memset(feeds, '\n', sizeof(feeds));
+	slave.rec.termios.cc[VLNEXT] = '\n';
+	hold(&slave.rec, slave.ring, slave.line_ends, feeds, sizeof(feeds));
+	memset(slave.line_ends, 0, sizeof(slave.line_ends));
+	slave.rec.input_lines = 0;
+	ASSERT_OK(ovm_image_tty_contents(&master.rec, &to_slave, &to_master));
+	ovm_image_tty_content_deinit(&to_slave);
+	ovm_image_tty_content_deinit(&to_master);
+}
+
 OVM_TEST(image_ttys, input_that_would_change_has_none)
 {
 	start();

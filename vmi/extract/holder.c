@@ -3,8 +3,8 @@
  * Who else has a file open.
  *
  * A pipe, an event counter, an epoll instance, a socket, a terminal, a set of watched files or a
- * locked file that another process has open too leads out of what is saved. Counters tell whether there may be one; only then the
- * descriptor tables of all processes are looked through.
+ * locked file that another process has open too leads out of what is saved. Counters tell whether
+ * there may be one; only then the descriptor tables of all processes are looked through.
  */
 #include "extract.h"
 
