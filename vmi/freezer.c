@@ -200,11 +200,17 @@ static bool has_process(const struct ovm_freeze_plan *plan, int32_t tgid)
 /* What an earlier freezer has left held. */
 static struct ovm_error *adopt_held(struct ovm_freezer *freezer, const struct ovm_rec_held *held)
 {
+	const struct ovm_rec_held *last = NULL;
 	struct ovm_error *err = NULL;
+	bool known = false;
 
-	for (; held && !err; held = held->next)
-		if (has_process(freezer->plan, held->tgid))
+	/* Those of one process come together, and those of one socket may. */
+	for (; held && !err; last = held, held = held->next) {
+		if (!last || held->tgid != last->tgid)
+			known = has_process(freezer->plan, held->tgid);
+		if (known && (!last || held->sk != last->sk))
 			err = ovm_hold_adopt(freezer->plan->holds, freezer->writer, held->sk);
+	}
 	return err;
 }
 
