@@ -15,6 +15,8 @@ enum {
 	 * many times all processes may (after fork). */
 	MAX_SHARING = 8,
 	MAX_SHARING_ALL = 64,
+	/* Of rings of asynchronous I/O, which have some pages each, unless a guest lies. */
+	MAX_RING_RUNS = 1 << 20,
 };
 
 /* Kinds that are saved, and those that stand in the way of it. */
@@ -306,6 +308,8 @@ static struct ovm_error *add_aio_ring(const struct ovm_rec_vma *vma, struct ovm_
 	size_t nr = 0;
 	struct ovm_error *err = shmem_runs(vma->aio_ring->pages, &runs, &nr);
 
+	if (!err && *nr_all + nr > MAX_RING_RUNS)
+		err = ovm_error_format(OVM_ERROR_BUDGET, "there are too many AIO rings");
 	if (err)
 		return err;
 	struct ovm_run *grown = reallocarray(*all, *nr_all + nr + 1, sizeof(**all));

@@ -205,12 +205,7 @@ void ovm_image_check_shared_memory(struct ovm_image_report *report)
 
 static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *mm)
 {
-	size_t nr_rings = 0;
-
-	for (const struct ovm_rec_vma *vma = mm->vmas; vma; vma = vma->next)
-		nr_rings += vma->aio_ring != NULL;
 	for (const struct ovm_rec_aio *aio = mm->aio; aio; aio = aio->next) {
-		nr_rings -= nr_rings != 0;
 		if (!aio->ring || aio->ring->pages->size != aio->size)
 			ovm_image_reason(report,
 					 "asynchronous I/O (io_setup): the ring at 0x%llx is no "
@@ -225,11 +220,6 @@ static void check_aio(struct ovm_image_report *report, const struct ovm_rec_mm *
 							   "CRIU can't save them"
 							 : ": try again");
 	}
-	if (nr_rings)
-		ovm_image_reason(report,
-				 "asynchronous I/O (io_setup): rings are mapped %zu times beside "
-				 "their own places",
-				 nr_rings);
 }
 
 /* A mapping keeps a file open, and its locks with it. */
