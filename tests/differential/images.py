@@ -111,6 +111,7 @@ class Tree:
         for entry in tree:
             prefix = f"{entry['pid']}." if entry["ppid"] else ""
             self._process(prefix, entry)
+        self._passed()
         self._files()
         self._queues()
         self._ghosts()
@@ -250,20 +251,43 @@ class Tree:
         entries = [{k: v for k, v in e.items() if k != "id"} for e in epoll.get("tfd", [])]
         epoll["tfd"] = dict(enumerate(sorted(entries, key=lambda e: (e["tfd"], e["data"]))))
 
+    @staticmethod
+    def _rights(entry):
+        return [number for scm in entry.get("scm", []) for number in scm.get("rights", [])]
+
+    def _passed(self):
+        """Number the files that only come with messages: in the order of the sockets in which they
+        wait, which may have come with messages themselves."""
+        queues, seen = {}, set()
+        for entry in self.raw.get("sk-queues.img", []):
+            queues.setdefault(entry["id_for"], []).append(entry)
+        while set(self.files.known) - seen:
+            for number in [n for n in self.files.known if n not in seen]:
+                seen.add(number)
+                for entry in queues.get(number, []):
+                    for passed in self._rights(entry):
+                        self.files(passed)
+
     def _queues(self):
-        """What waits in each socket: messages; of streams, bytes, however they are divided."""
-        queues = {}
+        """What waits in each socket: messages; of streams, bytes, however they are divided; and
+        which files come with them (criu reads what comes before them in one with them)."""
+        queues, passed = {}, {}
         for entry in self.raw.get("sk-queues.img", []):
             data = base64.decodebytes(entry.get("extra", "").encode())
             if len(data) != entry["length"]:
                 raise ImageError(f"{self.directory}: sk-queues.img ends within a message")
-            queues.setdefault(entry["id_for"], []).append(data)
+            messages = queues.setdefault(entry["id_for"], [])
+            if self._rights(entry):
+                known = passed.setdefault(entry["id_for"], {})
+                place = len(known) if entry["id_for"] in self.streams else len(messages)
+                known[place] = [self.files(number) for number in self._rights(entry)]
+            messages.append(data)
         for number, messages in queues.items():
             if number in self.streams:
                 messages = [b"".join(messages)]
             self.view[f"queue-{self.files.known[number]}"] = {
                 i: f"{len(data)} bytes {hashlib.blake2b(data, digest_size=8).hexdigest()}"
-                for i, data in enumerate(messages)}
+                for i, data in enumerate(messages)} | {"passed": passed.get(number, {})}
 
     def _files(self):
         self.streams = set()
@@ -298,6 +322,10 @@ class Tree:
                 self._epoll(entry[kind])
             elif kind == "tfd":
                 self._timer(entry[kind])
+            elif kind in ("ify", "ffy"):
+                # Parts of the entry, which need no number of their own.
+                for watched in entry[kind].get("wd", []) + entry[kind].get("mark", []):
+                    watched.pop("id", None)
             elif kind == "usk":
                 self.streams |= {number} if entry[kind]["type"] in STREAM else set()
                 ns = entry[kind].get("ns_id")

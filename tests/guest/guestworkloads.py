@@ -269,9 +269,13 @@ class CriuDumper:
         """Dump into @directory on the host, with @more options. (exit status, messages)"""
         inside = f"/tmp/dump/{workload.name}"
         leave = "--leave-running" if leave_running else ""
+        options = [*getattr(workload, "options", ()), *more]
+        if "--tcp-established" in options:
+            # There are no iptables in the guest.
+            options += ["--network-lock", "nftables"]
         done = vm.run(f"mkdir -p {inside} && cd {inside} && "
                       f"criu dump --file-locks -t {workload.pid} -D . -o dump.log -v4 {leave} "
-                      f"{self.options} {' '.join([*getattr(workload, 'options', ()), *more])}")
+                      f"{self.options} {' '.join(options)}")
         if done.returncode:
             log = vm.run(f"grep Error {inside}/dump.log || tail -n 5 {inside}/dump.log").output
             return done.returncode, log.decode(errors="replace").strip()
