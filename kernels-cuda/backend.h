@@ -3,14 +3,22 @@
 #ifndef OVM_KERNELS_CUDA_BACKEND_H
 #define OVM_KERNELS_CUDA_BACKEND_H
 
+#include "device.h"
 #include "engine.h"
 #include "pageops.h"
 #include "pool.h"
+#include "source.h"
 
 /** The part of an engine that all back ends have. */
 struct ovm_engine {
 	const struct ovm_engine_backend *backend;
 	struct ovm_pool *pool;
+	/** NULL for the CPU. */
+	struct ovm_device *device;
+	/** Whether the caller said which back end, so that no other one will do. */
+	bool insists;
+	/** See ovm_engine_reason(). */
+	char *reason;
 	/** NULL until attached. */
 	const struct ovm_memory *memory;
 	/** Guest RAM, sorted, adjacent ranges joined. */
@@ -18,28 +26,39 @@ struct ovm_engine {
 	uint32_t nr_ram;
 	/** Bytes of guest RAM. */
 	uint64_t ram_size;
+	/** The same for copies by CPUs, which any back end may fall back on. */
+	struct ovm_source *source;
 	/** The back end's own state. */
 	void *state;
 };
 
-/** The requests that a back end gets are checked: see engine.c. */
+/**
+ * The requests that a back end gets are checked: see engine.c. Where it returns OVM_ERROR_DEVICE,
+ * the engine does without the device from then on, and the CPU does what was asked.
+ */
 struct ovm_engine_backend {
 	const char *name;
 	/** Make engine->state for engine->memory. */
 	struct ovm_error *(*attach)(struct ovm_engine *engine);
 	/** Free engine->state, which may be NULL. */
 	void (*detach)(struct ovm_engine *engine);
-	struct ovm_error *(*walk)(struct ovm_engine *engine, const struct ovm_walk_request *request,
-				  struct ovm_walk_result *result);
+	/** Walk for all requests; results[] are there and empty. */
+	struct ovm_error *(*walk)(struct ovm_engine *engine,
+				  const struct ovm_walk_request *requests, size_t nr,
+				  struct ovm_walk_result **results, size_t *failed);
 	struct ovm_error *(*copy)(struct ovm_engine *engine,
 				  const struct ovm_copy_request *request);
 };
 
 extern const struct ovm_engine_backend ovm_backend_cpu;
+/** On engine->device. */
+extern const struct ovm_engine_backend ovm_backend_cuda;
 
 /** The CPU back end's walk: level by level, by the engine's threads. */
-struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
-			       struct ovm_walk_result *result);
+struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *requests,
+			       size_t nr, struct ovm_walk_result **results, size_t *failed);
+/** The CPU back end's copy. */
+struct ovm_error *ovm_cpu_copy(struct ovm_engine *engine, const struct ovm_copy_request *request);
 
 /** Write into a sink; see ovm_sink_write_fn. */
 struct ovm_error *ovm_page_sink_write(struct ovm_page_sink *sink, const struct iovec *iov,

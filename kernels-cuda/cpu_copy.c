@@ -271,12 +271,12 @@ static struct ovm_error *copy_run(struct cpu_copy *cpu)
 	return err;
 }
 
-static struct ovm_error *cpu_copy(struct ovm_engine *engine, const struct ovm_copy_request *request)
+struct ovm_error *ovm_cpu_copy(struct ovm_engine *engine, const struct ovm_copy_request *request)
 {
 	struct cpu_copy cpu = {
 		.request = request,
 		.engine = engine,
-		.source = engine->state,
+		.source = engine->source,
 	};
 
 	ovm_source_refresh(cpu.source);
@@ -293,17 +293,13 @@ static struct ovm_error *cpu_copy(struct ovm_engine *engine, const struct ovm_co
 
 static struct ovm_error *cpu_attach(struct ovm_engine *engine)
 {
-	struct ovm_source *source;
-	struct ovm_error *err = ovm_source_create(engine->memory, &source);
-
-	if (!err)
-		engine->state = source;
-	return err;
+	(void)engine;
+	return NULL;
 }
 
 static void cpu_detach(struct ovm_engine *engine)
 {
-	ovm_source_destroy(engine->state);
+	(void)engine;
 }
 
 const struct ovm_engine_backend ovm_backend_cpu = {
@@ -311,5 +307,5 @@ const struct ovm_engine_backend ovm_backend_cpu = {
 	.attach = cpu_attach,
 	.detach = cpu_detach,
 	.walk = ovm_cpu_walk,
-	.copy = cpu_copy,
+	.copy = ovm_cpu_copy,
 };

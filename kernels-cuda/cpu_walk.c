@@ -439,8 +439,8 @@ static void walk_init(struct ovm_walk *walk, const struct ovm_engine *engine,
 	walk->vmemmap_size = ((last->gpa + last->size) >> OVM_PAGE_SHIFT) * walk->page_size;
 }
 
-struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
-			       struct ovm_walk_result *result)
+static struct ovm_error *walk_one(struct ovm_engine *engine, const struct ovm_walk_request *request,
+				  struct ovm_walk_result *result)
 {
 	struct cpu_walk cpu = {
 		.request = request,
@@ -464,4 +464,18 @@ struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_
 		err = walk_run(&cpu, result);
 	walk_deinit(&cpu);
 	return err;
+}
+
+struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_request *requests,
+			       size_t nr, struct ovm_walk_result **results, size_t *failed)
+{
+	for (size_t i = 0; i < nr; i++) {
+		struct ovm_error *err = walk_one(engine, &requests[i], results[i]);
+
+		if (err) {
+			*failed = i;
+			return err;
+		}
+	}
+	return NULL;
 }

@@ -55,34 +55,33 @@ static unsigned int auto_threads(void)
 	return nr < 1 ? 1 : nr > MAX_AUTO_THREADS ? MAX_AUTO_THREADS : nr;
 }
 
-static struct ovm_error *find_backend(enum ovm_backend backend,
-				      const struct ovm_engine_backend **ret)
+/* Take the device for a new engine; without one, say why, unless the caller insists. */
+static struct ovm_error *engine_open(struct ovm_engine *engine, ovm_device_open_fn *open)
 {
-	switch (backend) {
-	case OVM_BACKEND_AUTO:
-	case OVM_BACKEND_CPU:
-		*ret = &ovm_backend_cpu;
+	struct ovm_error *err = open(&engine->device);
+
+	if (!err) {
+		engine->backend = &ovm_backend_cuda;
 		return NULL;
-	case OVM_BACKEND_CUDA:
-		return usage("this build has no CUDA back end, use cpu or auto");
 	}
-	return usage("no such back end");
+	engine->device = NULL;
+	if (engine->insists)
+		return ovm_error_prepend(err, "no CUDA back end, use cpu or auto");
+	engine->reason = strdup(err->message);
+	ovm_error_free(err);
+	return engine->reason ? NULL : ovm_error_no_memory();
 }
 
-struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
-				    struct ovm_engine **ret)
+static struct ovm_error *engine_create(const struct ovm_engine_options *options,
+				       ovm_device_open_fn *open, struct ovm_engine **ret)
 {
 	struct ovm_engine_options opts = {0};
-	const struct ovm_engine_backend *backend;
 
 	*ret = NULL;
 	if (options && !copy_options(&opts, sizeof(opts), options))
 		return usage("options of another version");
-
-	struct ovm_error *err = find_backend(opts.backend, &backend);
-
-	if (err)
-		return err;
+	if ((unsigned int)opts.backend > OVM_BACKEND_CUDA)
+		return usage("no such back end");
 	if (opts.nr_threads > MAX_THREADS)
 		return usage("too many threads");
 	if (!opts.nr_threads)
@@ -92,24 +91,49 @@ struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
 
 	if (!engine)
 		return ovm_error_no_memory();
-	engine->backend = backend;
-	err = ovm_pool_create(opts.nr_threads, &engine->pool);
+	engine->backend = &ovm_backend_cpu;
+	engine->insists = opts.backend == OVM_BACKEND_CUDA;
+
+	struct ovm_error *err = ovm_pool_create(opts.nr_threads, &engine->pool);
+
+	if (!err && opts.backend != OVM_BACKEND_CPU)
+		err = engine_open(engine, open);
 	if (err) {
-		free(engine);
+		ovm_engine_destroy(engine);
 		return err;
 	}
 	*ret = engine;
 	return NULL;
 }
 
+struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
+				    struct ovm_engine **ret)
+{
+	return engine_create(options, ovm_cuda_device_open, ret);
+}
+
+struct ovm_error *ovm_engine_create_on(const struct ovm_engine_options *options,
+				       ovm_device_open_fn *open, struct ovm_engine **ret)
+{
+	return engine_create(options, open, ret);
+}
+
 static void engine_detach(struct ovm_engine *engine)
 {
 	engine->backend->detach(engine);
 	engine->state = NULL;
+	ovm_source_destroy(ovm_take_pointer(engine->source));
 	engine->memory = NULL;
 	free(ovm_take_pointer(engine->ram));
 	engine->nr_ram = 0;
 	engine->ram_size = 0;
+}
+
+static void device_destroy(struct ovm_engine *engine)
+{
+	if (engine->device)
+		engine->device->ops->destroy(engine->device);
+	engine->device = NULL;
 }
 
 void ovm_engine_destroy(struct ovm_engine *engine)
@@ -117,8 +141,30 @@ void ovm_engine_destroy(struct ovm_engine *engine)
 	if (!engine)
 		return;
 	engine_detach(engine);
+	device_destroy(engine);
 	ovm_pool_destroy(engine->pool);
+	free(engine->reason);
 	free(engine);
+}
+
+/*
+ * After a failure of the device: do without it from now on. Returns the error if the caller has to
+ * be told, NULL if the CPU can do what failed.
+ */
+static struct ovm_error *engine_give_up(struct ovm_engine *engine, struct ovm_error *err)
+{
+	if (!err || err->code != OVM_ERROR_DEVICE || engine->backend == &ovm_backend_cpu)
+		return err;
+	engine->backend->detach(engine);
+	engine->state = NULL;
+	device_destroy(engine);
+	engine->backend = &ovm_backend_cpu;
+	free(engine->reason);
+	engine->reason = strdup(err->message);
+	if (engine->insists)
+		return ovm_error_prepend(err, "the GPU failed, use another one or the CPU");
+	ovm_error_free(err);
+	return engine->reason ? NULL : ovm_error_no_memory();
 }
 
 const char *ovm_engine_backend_name(const struct ovm_engine *engine)
@@ -126,19 +172,20 @@ const char *ovm_engine_backend_name(const struct ovm_engine *engine)
 	return engine->backend->name;
 }
 
+const char *ovm_engine_reason(const struct ovm_engine *engine)
+{
+	return engine->reason;
+}
+
 unsigned int ovm_engine_nr_threads(const struct ovm_engine *engine)
 {
 	return ovm_pool_nr_threads(engine->pool);
 }
 
-struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_memory *memory)
+/* Keep the ranges of guest RAM, adjacent ones joined. */
+static struct ovm_error *join_ranges(struct ovm_engine *engine, const struct ovm_ram_range *ranges,
+				     size_t nr)
 {
-	const struct ovm_ram_range *ranges;
-	size_t nr = ovm_memory_ranges(memory, &ranges);
-
-	engine_detach(engine);
-	if (!nr || nr > UINT32_MAX)
-		return usage("the guest has no RAM");
 	engine->ram = calloc(nr, sizeof(*engine->ram));
 	if (!engine->ram)
 		return ovm_error_no_memory();
@@ -154,10 +201,25 @@ struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_
 		engine->ram[engine->nr_ram].size = ranges[i].size;
 		engine->nr_ram++;
 	}
+	return NULL;
+}
+
+struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_memory *memory)
+{
+	const struct ovm_ram_range *ranges;
+	size_t nr = ovm_memory_ranges(memory, &ranges);
+
+	engine_detach(engine);
+	if (!nr || nr > UINT32_MAX)
+		return usage("the guest has no RAM");
+
+	struct ovm_error *err = join_ranges(engine, ranges, nr);
+
+	if (!err)
+		err = ovm_source_create(memory, &engine->source);
 	engine->memory = memory;
-
-	struct ovm_error *err = engine->backend->attach(engine);
-
+	if (!err)
+		err = engine_give_up(engine, engine->backend->attach(engine));
 	if (err)
 		engine_detach(engine);
 	return err;
@@ -241,33 +303,102 @@ static struct ovm_error *check_walk(const struct ovm_engine *engine,
 	return err ? err : check_ranges(request);
 }
 
+static bool same_layout(const struct ovm_page_layout *a, const struct ovm_page_layout *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->kernel_pgd == b->kernel_pgd && a->vmemmap_base == b->vmemmap_base &&
+	       a->page_size == b->page_size && a->mapping_offset == b->mapping_offset &&
+	       a->compound_head_offset == b->compound_head_offset;
+}
+
+/* Check the requests of a batch, and copy them with what they leave out filled in. */
+static struct ovm_error *check_batch(const struct ovm_engine *engine,
+				     const struct ovm_walk_request *requests, size_t nr,
+				     struct ovm_walk_request *copies, size_t *failed)
+{
+	for (size_t i = 0; i < nr; i++) {
+		struct ovm_error *err = NULL;
+
+		/* The callers' structs may be of another size than this one. */
+		const void *request = (const char *)requests + i * requests->size;
+
+		if (!copy_options(&copies[i], sizeof(*copies), request))
+			err = usage("walk request of another version");
+		else if (copies[i].levels != copies[0].levels ||
+			 !same_layout(copies[i].page, copies[0].page))
+			err = usage("processes of different guests in one walk");
+		else
+			err = check_walk(engine, &copies[i]);
+		if (err) {
+			*failed = i;
+			return err;
+		}
+	}
+	return NULL;
+}
+
+static struct ovm_error *make_results(struct ovm_walk_result **results, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		results[i] = calloc(1, sizeof(*results[i]));
+		if (!results[i])
+			return ovm_error_no_memory();
+	}
+	return NULL;
+}
+
+static void free_results(struct ovm_walk_result **results, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		ovm_walk_result_free(ovm_take_pointer(results[i]));
+}
+
+static struct ovm_error *walk_batch(struct ovm_engine *engine,
+				    const struct ovm_walk_request *requests, size_t nr,
+				    struct ovm_walk_result **results, size_t *failed)
+{
+	const struct ovm_engine_backend *backend = engine->backend;
+	struct ovm_error *err = make_results(results, nr);
+
+	if (!err)
+		err = engine_give_up(engine, backend->walk(engine, requests, nr, results, failed));
+	if (err || engine->backend == backend)
+		return err;
+	/* The device failed half-way. */
+	free_results(results, nr);
+	err = make_results(results, nr);
+	return err ? err : engine->backend->walk(engine, requests, nr, results, failed);
+}
+
+struct ovm_error *ovm_engine_walk_batch(struct ovm_engine *engine,
+					const struct ovm_walk_request *requests, size_t nr,
+					struct ovm_walk_result **ret, size_t *failed)
+{
+	_cleanup_free_ struct ovm_walk_request *copies = calloc(nr + 1, sizeof(*copies));
+	size_t ignored;
+	struct ovm_error *err;
+
+	failed = failed ? failed : &ignored;
+	*failed = 0;
+	for (size_t i = 0; i < nr; i++)
+		ret[i] = NULL;
+	if (!copies)
+		return ovm_error_no_memory();
+	if (!engine->memory)
+		return usage("not attached to a guest");
+	err = check_batch(engine, requests, nr, copies, failed);
+	if (!err)
+		err = walk_batch(engine, copies, nr, ret, failed);
+	if (err)
+		free_results(ret, nr);
+	return err;
+}
+
 struct ovm_error *ovm_engine_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
 				  struct ovm_walk_result **ret)
 {
-	struct ovm_walk_request req;
-
-	*ret = NULL;
-	if (!engine->memory)
-		return usage("not attached to a guest");
-	if (!copy_options(&req, sizeof(req), request))
-		return usage("walk request of another version");
-
-	struct ovm_error *err = check_walk(engine, &req);
-
-	if (err)
-		return err;
-
-	struct ovm_walk_result *result = calloc(1, sizeof(*result));
-
-	if (!result)
-		return ovm_error_no_memory();
-	err = engine->backend->walk(engine, &req, result);
-	if (err) {
-		ovm_walk_result_free(result);
-		return err;
-	}
-	*ret = result;
-	return NULL;
+	return ovm_engine_walk_batch(engine, request, 1, ret, NULL);
 }
 
 void ovm_walk_result_free(struct ovm_walk_result *result)
@@ -331,7 +462,12 @@ struct ovm_error *ovm_engine_copy(struct ovm_engine *engine, const struct ovm_co
 	if (req.chunk % OVM_PAGE_SIZE || req.chunk > MAX_CHUNK)
 		return usage("a chunk is a multiple of 4 KiB, up to 64 MiB");
 
+	const struct ovm_engine_backend *backend = engine->backend;
 	struct ovm_error *err = check_copies(engine, &req);
 
-	return err ? err : engine->backend->copy(engine, &req);
+	if (err)
+		return err;
+	err = engine_give_up(engine, backend->copy(engine, &req));
+	/* What the device has written, the CPU writes once more. */
+	return err || engine->backend == backend ? err : engine->backend->copy(engine, &req);
 }

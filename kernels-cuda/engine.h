@@ -28,8 +28,12 @@
 extern "C" {
 #endif
 
+struct ovm_device;
 struct ovm_engine;
 struct ovm_page_sink;
+
+/** How a device is opened. */
+typedef struct ovm_error *ovm_device_open_fn(struct ovm_device **ret);
 
 enum ovm_backend {
 	/** The best one that works here. */
@@ -49,16 +53,30 @@ struct ovm_engine_options {
 /**
  * Make an engine. @options may be NULL.
  *
- * Errors: OVM_ERROR_USAGE when the back end asked for is not in this build.
+ * Errors: OVM_ERROR_USAGE when the back end asked for is not in this build, or when
+ * OVM_BACKEND_CUDA finds no device.
  */
 struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
 				    struct ovm_engine **ret);
+
+/**
+ * Make an engine on a device that @open opens, with the back end "cuda" whatever
+ * @options->backend says. For devices that are not CUDA's, such as the one of the tests.
+ */
+struct ovm_error *ovm_engine_create_on(const struct ovm_engine_options *options,
+				       ovm_device_open_fn *open, struct ovm_engine **ret);
 
 /** Stop the engine's threads and free it; NULL is fine. The memory stays. */
 void ovm_engine_destroy(struct ovm_engine *engine);
 
 /** The name of the back end in use: "cpu" or "cuda". */
 const char *ovm_engine_backend_name(const struct ovm_engine *engine);
+
+/**
+ * Why OVM_BACKEND_AUTO, or a device that failed, has made it the CPU: a sentence for people, or
+ * NULL. Valid until the engine is used again.
+ */
+const char *ovm_engine_reason(const struct ovm_engine *engine);
 
 /** The number of worker threads. */
 unsigned int ovm_engine_nr_threads(const struct ovm_engine *engine);
@@ -146,6 +164,16 @@ struct ovm_walk_result {
  */
 struct ovm_error *ovm_engine_walk(struct ovm_engine *engine, const struct ovm_walk_request *request,
 				  struct ovm_walk_result **ret);
+
+/**
+ * The same for many processes of a guest at once: @ret[i] becomes the result of @requests[i].
+ *
+ * Levels and page layout have to be the same in all requests. On an error all of @ret are NULL,
+ * and *@failed, which may be NULL, is the index of the request that it is about.
+ */
+struct ovm_error *ovm_engine_walk_batch(struct ovm_engine *engine,
+					const struct ovm_walk_request *requests, size_t nr,
+					struct ovm_walk_result **ret, size_t *failed);
 
 /** Free a result; NULL is fine. */
 void ovm_walk_result_free(struct ovm_walk_result *result);

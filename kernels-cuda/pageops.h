@@ -12,13 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lanes.h"
 #include "run.h"
-
-#ifdef __CUDACC__
-#define OVM_HD __host__ __device__
-#else
-#define OVM_HD
-#endif
 
 /*
  * x86-64 page-table entry.

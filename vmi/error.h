@@ -45,6 +45,8 @@ enum ovm_error_code {
 	OVM_ERROR_OUTPUT,
 	/** The caller asked to stop. */
 	OVM_ERROR_CANCELLED,
+	/** The GPU, or a part of memory as far as the GPU is concerned, can't be used. */
+	OVM_ERROR_DEVICE,
 };
 
 struct ovm_error {

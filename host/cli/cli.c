@@ -147,6 +147,7 @@ int cli_status_of(const struct ovm_error *err)
 		return CLI_INCONSISTENT;
 	case OVM_ERROR_NO_MEMORY:
 	case OVM_ERROR_OUTPUT:
+	case OVM_ERROR_DEVICE:
 		return CLI_OUTPUT;
 	case OVM_ERROR_CANCELLED:
 		return CLI_INTERRUPTED;
@@ -169,6 +170,7 @@ static const char *error_name(const struct ovm_error *err)
 		[OVM_ERROR_INCONSISTENT] = "inconsistent",
 		[OVM_ERROR_OUTPUT] = "output",
 		[OVM_ERROR_CANCELLED] = "cancelled",
+		[OVM_ERROR_DEVICE] = "device",
 	};
 
 	return names[err->code];

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The bodies of all kernels, for who runs them: cuda_device.cu, and the device of the tests. */
+#ifndef OVM_KERNELS_CUDA_KERNELS_H
+#define OVM_KERNELS_CUDA_KERNELS_H
+
+#include "lanes.h"
+
+#endif /* OVM_KERNELS_CUDA_KERNELS_H */
