@@ -5,6 +5,7 @@
  * walk     page tables -> runs of pages of one kind, in address order
  * list     runs -> what to copy and where, by prefix sums, and the pagemap
  * copy     guest RAM -> page sink, by several threads, in any order
+ * pack     the same, without what the image can do without: see pack.h
  *
  * The engine knows page tables and runs, not files or image formats. It has
  * back ends that give the same runs and the same bytes: "cpu" is always there.
@@ -22,6 +23,7 @@
 
 #include "../vmi/error.h"
 #include "../vmi/memory.h"
+#include "pack.h"
 #include "run.h"
 
 #ifdef __cplusplus
