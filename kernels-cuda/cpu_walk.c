@@ -143,7 +143,7 @@ static struct ovm_error *expand_item(struct cpu_walk *cpu, const struct worker *
 				     const struct ovm_walk_item *item, size_t index,
 				     struct chunk *out)
 {
-	struct ovm_error *err = chunk_reserve(out, OVM_TABLE_ENTRIES, sizeof(*item));
+	struct ovm_error *err = chunk_reserve(out, ovm_walk_max_items(&cpu->walk), sizeof(*item));
 
 	if (err)
 		return err;
@@ -180,8 +180,7 @@ static struct ovm_error *emit_item(struct cpu_walk *cpu, struct worker *worker,
 				   const struct ovm_walk_item *item, size_t index,
 				   struct ovm_run_builder *builder, struct chunk *out)
 {
-	struct ovm_error *err =
-		chunk_reserve(out, ovm_walk_max_runs(&cpu->walk, item), sizeof(struct ovm_run));
+	struct ovm_error *err = chunk_reserve(out, OVM_WALK_MAX_RUNS, sizeof(struct ovm_run));
 
 	if (err)
 		return err;

@@ -60,8 +60,10 @@ struct ovm_device_ops {
 
 	/**
 	 * Let kernels read host memory in place, through the address *@ret. Pins the pages; a page
-	 * that isn't there is made. Must be undone before the memory is unmapped. Fails for memory
-	 * that can't be pinned, which is not a failure of the device.
+	 * that isn't there is made. Must be undone before the memory is unmapped.
+	 *
+	 * Errors: OVM_ERROR_UNREACHABLE for memory that can't be pinned: no failure of the device;
+	 * OVM_ERROR_DEVICE.
 	 *
 	 * @host, @size: multiples of 4 KiB
 	 */
@@ -99,9 +101,6 @@ struct ovm_device_ops {
 	/** Run @nr_blocks blocks of a kernel; its arguments are copied by the call. */
 	struct ovm_error *(*launch)(struct ovm_stream *stream, enum ovm_device_kernel kernel,
 				    uint32_t nr_blocks, const void *args, size_t args_size);
-	/** @out[i] becomes the sum of the first i numbers of @in, for i from 0 to @nr. */
-	struct ovm_error *(*scan)(struct ovm_stream *stream, const uint32_t *in, uint64_t *out,
-				  size_t nr);
 };
 
 /** The part of a device that all kinds have. */

@@ -65,8 +65,10 @@ static struct ovm_error *engine_open(struct ovm_engine *engine, ovm_device_open_
 		return NULL;
 	}
 	engine->device = NULL;
-	if (engine->insists)
+	if (engine->insists) {
+		err->code = OVM_ERROR_USAGE;
 		return ovm_error_prepend(err, "no CUDA back end, use cpu or auto");
+	}
 	engine->reason = strdup(err->message);
 	ovm_error_free(err);
 	return engine->reason ? NULL : ovm_error_no_memory();

@@ -3,6 +3,9 @@
 #ifndef OVM_KERNELS_CUDA_KERNELS_H
 #define OVM_KERNELS_CUDA_KERNELS_H
 
+#include "devicewalk.h"
+#include "gather.h"
 #include "lanes.h"
+#include "scan.h"
 
 #endif /* OVM_KERNELS_CUDA_KERNELS_H */

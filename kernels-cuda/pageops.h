@@ -179,16 +179,29 @@ static inline OVM_HD bool ovm_gpa_ranges_contain(const struct ovm_gpa_range *ran
 	return false;
 }
 
-/** The range index of the first range that ends after @va; @nr when there is none. */
-static inline OVM_HD uint32_t ovm_walk_range_find(const struct ovm_walk_range *ranges, uint32_t nr,
-						  uint64_t va)
+/** The first of the ranges [@low, @high) that ends after @va; @high when there is none. */
+static inline OVM_HD uint32_t ovm_walk_range_find(const struct ovm_walk_range *ranges, uint32_t low,
+						  uint32_t high, uint64_t va)
 {
-	uint32_t low = 0, high = nr;
-
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
 		if (ranges[middle].end <= va)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/** The first of the ranges [@low, @high) that starts at or after @va; @high when there is none. */
+static inline OVM_HD uint32_t ovm_walk_range_find_start(const struct ovm_walk_range *ranges,
+							uint32_t low, uint32_t high, uint64_t va)
+{
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (ranges[middle].start < va)
 			low = middle + 1;
 		else
 			high = middle;

@@ -4,10 +4,10 @@
  *
  * A walk goes level by level. Its work is a list of items in address order: page
  * tables, and entries of upper levels that map a huge page or are otherwise
- * final. Each step replaces every table by the items of the next level
- * (ovm_walk_expand), until only level 1 tables and final entries are left,
- * which become runs (ovm_walk_emit). Items don't depend on each other, so any number
- * of threads may do a step, and prefix sums over the items' results keep the order.
+ * final; of the latter, one for every 512 ranges that they touch. Each step replaces every table by
+ * the items of the next level (ovm_walk_expand), until only level 1 tables and final entries are
+ * left, which become runs (ovm_walk_emit). Items don't depend on each other, so any number of
+ * threads may do a step, and prefix sums over the items' results keep the order.
  *
  * Tables reach these functions as local copies: no entry is read twice from the guest.
  *
@@ -22,6 +22,8 @@
 /** What a walk needs to know; the arrays are sorted and disjoint. */
 struct ovm_walk {
 	struct ovm_pte_format format;
+	/** Where there are ranges of several processes in a row: this one's begin at that of its
+	 * first item, and end before @nr_ranges. */
 	const struct ovm_walk_range *ranges;
 	uint32_t nr_ranges;
 	/** Guest RAM, adjacent ranges joined. */
@@ -48,6 +50,9 @@ struct ovm_walk_item {
 	uint32_t range;
 	/** Level of the table, or of the table that the final entry is in. */
 	uint32_t level;
+	/** Index of the process. */
+	uint32_t process;
+	uint32_t reserved;
 };
 
 struct ovm_walk_counts {
@@ -90,24 +95,68 @@ static inline OVM_HD bool ovm_walk_clip(const struct ovm_walk *walk, uint32_t r,
 }
 
 /** What an entry above level 1 becomes in the list of items; false: nothing. */
-static inline OVM_HD bool ovm_walk_child(const struct ovm_walk *walk, uint64_t raw,
-					 unsigned int level, struct ovm_walk_item *ret)
+static inline OVM_HD bool ovm_walk_child(const struct ovm_walk *walk,
+					 const struct ovm_walk_item *item, uint64_t raw, uint32_t i,
+					 uint32_t range, struct ovm_walk_item *ret)
 {
-	ret->pte = ovm_pte_decode(&walk->format, raw, level);
-	ret->level = level;
+	ret->pte = ovm_pte_decode(&walk->format, raw, item->level);
 	if (ret->pte.state == OVM_PTE_NONE)
 		return false;
+	ret->va = item->va + ((uint64_t)i << ovm_level_shift(item->level));
+	ret->range = range;
+	ret->level = item->level;
+	ret->process = item->process;
+	ret->reserved = 0;
 	if (ret->pte.state == OVM_PTE_TABLE) {
 		if (!ovm_gpa_ranges_contain(walk->ram, walk->nr_ram, ret->pte.gpa, OVM_PAGE_SIZE))
 			ret->pte = ovm_pte_make(OVM_PTE_OTHER, OVM_PAGE_BAD, 0);
 		else
-			ret->level = level - 1;
+			ret->level = item->level - 1;
 	}
 	return true;
 }
 
+/** First address behind what an item covers. */
+static inline OVM_HD uint64_t ovm_walk_item_end(const struct ovm_walk_item *item)
+{
+	return item->va + (UINT64_C(1) << ovm_walk_item_shift(item));
+}
+
+/** How many items the child that ovm_walk_child() made stands for. */
+static inline OVM_HD uint32_t ovm_walk_child_items(const struct ovm_walk *walk,
+						   const struct ovm_walk_item *child)
+{
+	if (child->pte.state == OVM_PTE_TABLE)
+		return 1;
+
+	uint32_t end = ovm_walk_range_find_start(walk->ranges, child->range, walk->nr_ranges,
+						 ovm_walk_item_end(child));
+
+	return (end - child->range + OVM_TABLE_ENTRIES - 1) / OVM_TABLE_ENTRIES;
+}
+
+/** The range that the entry for [@va, @va + @size) of an item's table is entered with; false: none.
+ */
+static inline OVM_HD bool ovm_walk_entry_range(const struct ovm_walk *walk,
+					       const struct ovm_walk_item *item, uint64_t va,
+					       uint64_t size, uint32_t *ret)
+{
+	uint32_t r = item->range;
+
+	if (r < walk->nr_ranges && walk->ranges[r].end <= va)
+		r = ovm_walk_range_find(walk->ranges, r + 1, walk->nr_ranges, va);
+	*ret = r;
+	return r < walk->nr_ranges && walk->ranges[r].start < va + size;
+}
+
+/** Most items that a table can become. */
+static inline OVM_HD uint64_t ovm_walk_max_items(const struct ovm_walk *walk)
+{
+	return OVM_TABLE_ENTRIES + (uint64_t)walk->nr_ranges / OVM_TABLE_ENTRIES;
+}
+
 /**
- * Make the items below a table of level 2 or more: at most 512.
+ * Make the items below a table of level 2 or more: at most ovm_walk_max_items().
  *
  * @table: the local copy of its entries
  * @out: room for the items
@@ -117,7 +166,7 @@ static inline OVM_HD uint32_t ovm_walk_expand(const struct ovm_walk *walk,
 					      const uint64_t *table, struct ovm_walk_item *out)
 {
 	unsigned int shift = ovm_level_shift(item->level);
-	uint64_t end = item->va + ((uint64_t)OVM_TABLE_ENTRIES << shift);
+	uint64_t end = ovm_walk_item_end(item);
 	uint64_t next = item->va;
 	uint32_t nr = 0;
 
@@ -131,11 +180,14 @@ static inline OVM_HD uint32_t ovm_walk_expand(const struct ovm_walk *walk,
 		uint64_t last = (clip_end - 1 - item->va) >> shift;
 
 		for (uint64_t i = (clip_start - item->va) >> shift; i <= last; i++) {
-			if (!ovm_walk_child(walk, table[i], item->level, &out[nr]))
+			struct ovm_walk_item child;
+
+			if (!ovm_walk_child(walk, item, table[i], (uint32_t)i, r, &child))
 				continue;
-			out[nr].va = item->va + (i << shift);
-			out[nr].range = r;
-			nr++;
+			for (uint32_t left = ovm_walk_child_items(walk, &child); left; left--) {
+				out[nr++] = child;
+				child.range += OVM_TABLE_ENTRIES;
+			}
 		}
 		next = item->va + ((last + 1) << shift);
 	}
@@ -153,16 +205,22 @@ static inline OVM_HD void ovm_run_builder_flush(struct ovm_run_builder *builder)
 	builder->open.nr_pages = 0;
 }
 
+/** Whether runs of this kind were asked for in its range. */
+static inline OVM_HD bool ovm_walk_wants(const struct ovm_walk *walk, const struct ovm_run *run)
+{
+	uint32_t kinds = walk->ranges[run->range].kinds;
+
+	return !kinds || kinds & OVM_PAGE_BIT(run->kind);
+}
+
 static inline OVM_HD void ovm_run_builder_add(const struct ovm_walk *walk,
 					      struct ovm_run_builder *builder,
 					      const struct ovm_run *run)
 {
-	uint32_t kinds = walk->ranges[run->range].kinds;
-
 	builder->counts.pages[run->kind] += run->nr_pages;
 	if (run->flags & OVM_RUN_PROT_NONE)
 		builder->counts.prot_none_pages += run->nr_pages;
-	if (kinds && !(kinds & OVM_PAGE_BIT(run->kind)))
+	if (!ovm_walk_wants(walk, run))
 		return;
 	if (builder->open.nr_pages && ovm_run_merge(&builder->open, run))
 		return;
@@ -217,32 +275,62 @@ static inline OVM_HD uint8_t ovm_walk_page_kind(const struct ovm_walk *walk, voi
 	return ovm_walk_classify(walk, arg, gpa);
 }
 
-/** Add [@start, @end) of range @r, which entry @pte covers from address @va on. */
-static inline OVM_HD void ovm_walk_emit_entry(const struct ovm_walk *walk, void *arg,
-					      struct ovm_run_builder *builder,
-					      const struct ovm_pte *pte, uint64_t va, uint32_t r,
-					      uint64_t start, uint64_t end)
+/** [@start, @end) of range @r, which entry @pte covers from address @va on. */
+static inline OVM_HD void ovm_walk_make_run(const struct ovm_walk *walk, void *arg,
+					    const struct ovm_pte *pte, uint64_t va, uint32_t r,
+					    uint64_t start, uint64_t end, struct ovm_run *ret)
 {
 	uint64_t offset = start - va;
-	struct ovm_run run;
 
-	run.va = start;
-	run.gpa = pte->gpa;
-	run.nr_pages = (end - start) >> OVM_PAGE_SHIFT;
-	run.range = r;
-	run.kind = pte->kind;
-	run.flags = pte->flags;
-	run.swap_type = pte->swap_type;
-	run.reserved = 0;
+	ret->va = start;
+	ret->gpa = pte->gpa;
+	ret->nr_pages = (end - start) >> OVM_PAGE_SHIFT;
+	ret->range = r;
+	ret->kind = pte->kind;
+	ret->flags = pte->flags;
+	ret->swap_type = pte->swap_type;
+	ret->reserved = 0;
 	if (pte->state == OVM_PTE_PAGE) {
-		run.gpa += offset;
-		run.kind = ovm_walk_page_kind(walk, arg, &walk->ranges[r], run.gpa, end - start);
-		if (run.kind == OVM_PAGE_BAD)
-			run.gpa = 0;
+		ret->gpa += offset;
+		ret->kind = ovm_walk_page_kind(walk, arg, &walk->ranges[r], ret->gpa, end - start);
+		if (ret->kind == OVM_PAGE_BAD)
+			ret->gpa = 0;
 	} else if (pte->kind == OVM_PAGE_SWAP) {
-		run.gpa += offset >> OVM_PAGE_SHIFT;
+		ret->gpa += offset >> OVM_PAGE_SHIFT;
 	}
-	ovm_run_builder_add(walk, builder, &run);
+}
+
+/**
+ * What slot @i, below 512, of an item stands for: of a level 1 table, the page of entry @i; of a
+ * final entry, what range @i of those that it touches has of it. False: nothing.
+ *
+ * @raw: the local copy of entry @i; not used for a final entry
+ */
+static inline OVM_HD bool ovm_walk_slot(const struct ovm_walk *walk, void *arg,
+					const struct ovm_walk_item *item, uint64_t raw, uint32_t i,
+					struct ovm_run *ret)
+{
+	uint64_t start, end;
+	uint32_t r;
+
+	if (item->pte.state != OVM_PTE_TABLE) {
+		r = item->range + i;
+		if (r >= walk->nr_ranges ||
+		    !ovm_walk_clip(walk, r, item->va, ovm_walk_item_end(item), &start, &end))
+			return false;
+		ovm_walk_make_run(walk, arg, &item->pte, item->va, r, start, end, ret);
+		return true;
+	}
+	start = item->va + ((uint64_t)i << OVM_PAGE_SHIFT);
+	if (!ovm_walk_entry_range(walk, item, start, OVM_PAGE_SIZE, &r))
+		return false;
+
+	struct ovm_pte pte = ovm_pte_decode(&walk->format, raw, 1);
+
+	if (pte.state == OVM_PTE_NONE)
+		return false;
+	ovm_walk_make_run(walk, arg, &pte, start, r, start, start + OVM_PAGE_SIZE, ret);
+	return true;
 }
 
 /** Prefetch what classifying a level 1 entry will read. */
@@ -272,28 +360,19 @@ static inline OVM_HD void ovm_walk_emit_entries(const struct ovm_walk *walk, voi
 		struct ovm_pte pte = ovm_pte_decode(&walk->format, table[i], 1);
 		uint64_t start = va + ((uint64_t)i << OVM_PAGE_SHIFT);
 
-		if (pte.state != OVM_PTE_NONE)
-			ovm_walk_emit_entry(walk, arg, builder, &pte, start, r, start,
-					    start + OVM_PAGE_SIZE);
+		struct ovm_run run;
+
+		if (pte.state == OVM_PTE_NONE)
+			continue;
+		ovm_walk_make_run(walk, arg, &pte, start, r, start, start + OVM_PAGE_SIZE, &run);
+		ovm_run_builder_add(walk, builder, &run);
 	}
 }
 
-/**
- * Most runs that an item can finish, the one that was open before it included.
- *
- * @item: a level 1 table or a final entry
- */
-static inline OVM_HD uint64_t ovm_walk_max_runs(const struct ovm_walk *walk,
-						const struct ovm_walk_item *item)
-{
-	if (item->pte.state == OVM_PTE_TABLE)
-		return OVM_TABLE_ENTRIES + 1;
-
-	uint64_t end = item->va + (UINT64_C(1) << ovm_walk_item_shift(item));
-	uint32_t last = ovm_walk_range_find(walk->ranges, walk->nr_ranges, end);
-
-	return (uint64_t)last - item->range + 2;
-}
+enum {
+	/** Most runs that an item can finish, the one that was open before it included. */
+	OVM_WALK_MAX_RUNS = OVM_TABLE_ENTRIES + 1,
+};
 
 /**
  * Make the runs of an item. The last one stays open, to be merged or flushed.
@@ -307,21 +386,24 @@ static inline OVM_HD void ovm_walk_emit(const struct ovm_walk *walk, void *arg,
 					struct ovm_run_builder *builder)
 {
 	uint64_t va = item->va;
-	uint64_t end = va + (UINT64_C(1) << ovm_walk_item_shift(item));
+	uint64_t end = ovm_walk_item_end(item);
 
+	if (item->pte.state != OVM_PTE_TABLE) {
+		struct ovm_run run;
+
+		for (uint32_t i = 0;
+		     i < OVM_TABLE_ENTRIES && ovm_walk_slot(walk, arg, item, 0, i, &run); i++)
+			ovm_run_builder_add(walk, builder, &run);
+		return;
+	}
 	for (uint32_t r = item->range; r < walk->nr_ranges && walk->ranges[r].start < end; r++) {
 		uint64_t clip_start, clip_end;
 
-		if (!ovm_walk_clip(walk, r, va, end, &clip_start, &clip_end))
-			continue;
-		if (item->pte.state == OVM_PTE_TABLE)
+		if (ovm_walk_clip(walk, r, va, end, &clip_start, &clip_end))
 			ovm_walk_emit_entries(walk, arg, table, va, r,
 					      (uint32_t)((clip_start - va) >> OVM_PAGE_SHIFT),
 					      (uint32_t)((clip_end - va) >> OVM_PAGE_SHIFT),
 					      builder);
-		else
-			ovm_walk_emit_entry(walk, arg, builder, &item->pte, va, r, clip_start,
-					    clip_end);
 	}
 }
 

@@ -7,6 +7,10 @@
 
 #include "../vmi/memory.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
 	/* Nodes above this share queues with others. */
 	OVM_MAX_NODES = 64,
@@ -29,5 +33,9 @@ void ovm_placement_free(void *buf, size_t size);
  * unknown or when there is a single node. Allocates no holes.
  */
 int ovm_placement_range_node(const struct ovm_memory *memory, const struct ovm_ram_range *range);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* OVM_KERNELS_CUDA_PLACEMENT_H */
