@@ -65,7 +65,9 @@ struct ovm_device_ops {
 	 * Errors: OVM_ERROR_UNREACHABLE for memory that can't be pinned: no failure of the device;
 	 * OVM_ERROR_DEVICE.
 	 *
-	 * @host, @size: multiples of 4 KiB
+	 * Errors: OVM_ERROR_DEVICE for a device that failed; any other: this memory can't be pinned
+	 *
+	 * @host, @size: multiples of 4 KiB, at most 64 GiB
 	 */
 	struct ovm_error *(*map)(struct ovm_device *device, const void *host, size_t size,
 				 const void **ret);
