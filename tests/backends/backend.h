@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Engines by the name of what they work on. */
+#ifndef OVM_TESTS_BACKENDS_BACKEND_H
+#define OVM_TESTS_BACKENDS_BACKEND_H
+
+#include "kernels-cuda/engine.h"
+
+/**
+ * Make an engine on "cpu", "cuda" or, where that is linked in, "emulated". One on a device doesn't
+ * fall back on the CPU: its failures are errors.
+ */
+struct ovm_error *test_engine_create(const char *device, unsigned int nr_threads,
+				     struct ovm_engine **ret);
+
+#endif /* OVM_TESTS_BACKENDS_BACKEND_H */
