@@ -88,7 +88,6 @@ enum work_kind {
 	WORK_COPY,
 	WORK_FILL,
 	WORK_LAUNCH,
-	WORK_SCAN,
 };
 
 struct work {
@@ -102,8 +101,6 @@ struct work {
 	uint32_t nr_blocks;
 	/* Aligned like any allocation. */
 	void *args;
-	const uint32_t *in;
-	uint64_t *out;
 };
 
 struct model {
@@ -534,8 +531,6 @@ static void run_kernel(struct model *model, const struct work *work)
 
 static void run_work(struct model *model, const struct work *work)
 {
-	uint64_t sum = 0;
-
 	switch (work->kind) {
 	case WORK_COPY:
 		for (size_t i = 0; i < work->nr; i++)
@@ -546,13 +541,6 @@ static void run_work(struct model *model, const struct work *work)
 		break;
 	case WORK_LAUNCH:
 		run_kernel(model, work);
-		break;
-	case WORK_SCAN:
-		for (size_t i = 0; i < work->nr; i++) {
-			work->out[i] = sum;
-			sum += work->in[i];
-		}
-		work->out[work->nr] = sum;
 		break;
 	}
 }
@@ -641,8 +629,9 @@ static struct ovm_error *work_added(struct model *model, struct stream *stream)
 static int compare_pieces(const void *a, const void *b)
 {
 	const struct ovm_device_copy *x = a, *y = b;
+	uintptr_t left = (uintptr_t)x->to, right = (uintptr_t)y->to;
 
-	return (uintptr_t)x->to<(uintptr_t)y->to ? -1 : (uintptr_t)x->to>(uintptr_t) y->to;
+	return left < right ? -1 : left > right;
 }
 
 static void check_overlaps(const struct work *work, const char *call)
@@ -944,29 +933,6 @@ static struct ovm_error *op_launch(struct ovm_stream *stream, enum ovm_device_ke
 	return work_added(model, (struct stream *)stream);
 }
 
-static struct ovm_error *op_scan(struct ovm_stream *stream, const uint32_t *in, uint64_t *out,
-				 size_t nr)
-{
-	struct model *model = model_of(stream->device);
-
-	lock(model);
-	struct ovm_error *err = begin(model, "scan");
-
-	if (err) {
-		unlock(model);
-		return err;
-	}
-	check_piece(model, "scan", in, nr * sizeof(*in), false);
-	check_piece(model, "scan", out, (nr + 1) * sizeof(*out), false);
-
-	struct work *work = work_add((struct stream *)stream, WORK_SCAN);
-
-	work->in = in;
-	work->out = out;
-	work->nr = nr;
-	return work_added(model, (struct stream *)stream);
-}
-
 static const struct ovm_device_ops ops = {
 	.destroy = op_destroy,
 	.info = op_info,
@@ -983,7 +949,6 @@ static const struct ovm_device_ops ops = {
 	.copy_batch = op_copy_batch,
 	.fill = op_fill,
 	.launch = op_launch,
-	.scan = op_scan,
 };
 
 struct ovm_error *device_model_open(struct ovm_device **ret)

@@ -73,28 +73,6 @@ OVM_TEST(device_model, works_at_once_if_told_to)
 	bench_deinit(&bench);
 }
 
-OVM_TEST(device_model, sums_up)
-{
-	const uint32_t in[3] = {5, UINT32_MAX, 7};
-	struct bench bench;
-	uint64_t out[4];
-
-	bench_init(&bench);
-	if (ovm_test_failed())
-		return;
-	memcpy(bench.host, in, sizeof(in));
-	ASSERT_OK(bench.ops->scan(bench.stream, (uint32_t *)bench.host_device,
-				  (uint64_t *)bench.memory, 3));
-	ASSERT_OK(bench.ops->copy(bench.stream, bench.host_device, bench.memory, sizeof(out)));
-	ASSERT_OK(bench.ops->wait(bench.stream));
-	memcpy(out, bench.host, sizeof(out));
-	ASSERT_EQ_U64(out[0], 0);
-	ASSERT_EQ_U64(out[1], 5);
-	ASSERT_EQ_U64(out[2], 5 + (uint64_t)UINT32_MAX);
-	ASSERT_EQ_U64(out[3], 12 + (uint64_t)UINT32_MAX);
-	bench_deinit(&bench);
-}
-
 OVM_TEST(device_model, memory_holds_junk_at_first)
 {
 	struct bench bench;
