@@ -48,6 +48,8 @@ struct ovm_engine_backend {
 				  struct ovm_walk_result **results, size_t *failed);
 	struct ovm_error *(*copy)(struct ovm_engine *engine,
 				  const struct ovm_copy_request *request);
+	struct ovm_error *(*pack)(struct ovm_engine *engine, const struct ovm_pack_request *request,
+				  struct ovm_pack_result **ret);
 };
 
 extern const struct ovm_engine_backend ovm_backend_cpu;
@@ -59,6 +61,9 @@ struct ovm_error *ovm_cpu_walk(struct ovm_engine *engine, const struct ovm_walk_
 			       size_t nr, struct ovm_walk_result **results, size_t *failed);
 /** The CPU back end's copy. */
 struct ovm_error *ovm_cpu_copy(struct ovm_engine *engine, const struct ovm_copy_request *request);
+/** The CPU back end's packing. */
+struct ovm_error *ovm_cpu_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
+			       struct ovm_pack_result **ret);
 
 /** Write into a sink; see ovm_sink_write_fn. */
 struct ovm_error *ovm_page_sink_write(struct ovm_page_sink *sink, const struct iovec *iov,

@@ -308,4 +308,5 @@ const struct ovm_engine_backend ovm_backend_cpu = {
 	.detach = cpu_detach,
 	.walk = ovm_cpu_walk,
 	.copy = ovm_cpu_copy,
+	.pack = ovm_cpu_pack,
 };

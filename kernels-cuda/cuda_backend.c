@@ -19,4 +19,5 @@ const struct ovm_engine_backend ovm_backend_cuda = {
 	.detach = cuda_detach,
 	.walk = ovm_cpu_walk,
 	.copy = ovm_cpu_copy,
+	.pack = ovm_cpu_pack,
 };

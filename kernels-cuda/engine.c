@@ -8,6 +8,7 @@
 
 #include "../vmi/cleanup.h"
 #include "backend.h"
+#include "lz4block.h"
 
 enum {
 	/* One writer saturates a file, so more threads than these only take CPUs from guests. */
@@ -472,4 +473,85 @@ struct ovm_error *ovm_engine_copy(struct ovm_engine *engine, const struct ovm_co
 	err = engine_give_up(engine, backend->copy(engine, &req));
 	/* What the device has written, the CPU writes once more. */
 	return err || engine->backend == backend ? err : engine->backend->copy(engine, &req);
+}
+
+/* The pages of all extents are those of all copies, in the same order. */
+static struct ovm_error *check_extents(const struct ovm_pack_request *request)
+{
+	uint64_t nr_pages = 0, left = 0;
+
+	for (size_t i = 0; i < request->nr_copies; i++) {
+		if (request->copies[i].offset != nr_pages << OVM_PAGE_SHIFT)
+			return usage("offsets of pages to pack are not prefix sums");
+		nr_pages += request->copies[i].nr_pages;
+	}
+	left = nr_pages;
+	for (size_t i = 0; i < request->nr_extents; i++) {
+		const struct ovm_pack_extent *extent = &request->extents[i];
+
+		if (extent->nr_pages > left)
+			return usage("extents have more pages than there are to pack");
+		left -= extent->nr_pages;
+		if (extent->ops & ~(uint32_t)OVM_PACK_ALL)
+			return usage("no such operation on pages");
+		if (extent->parent != OVM_PACK_NO_PARENT &&
+		    (!request->parent || extent->parent > request->parent->nr ||
+		     extent->nr_pages > request->parent->nr - extent->parent))
+			return usage("the parent has fewer pages than that");
+	}
+	if (left)
+		return usage("extents have fewer pages than there are to pack");
+	if (request->hashes && request->hashes->nr != nr_pages)
+		return usage("hashes are for another number of pages");
+	return NULL;
+}
+
+static struct ovm_error *check_pack(const struct ovm_engine *engine,
+				    struct ovm_pack_request *request)
+{
+	const struct ovm_copy_request copies = {
+		.copies = request->copies,
+		.nr_copies = request->nr_copies,
+	};
+	struct ovm_error *err = check_copies(engine, &copies);
+
+	if (err)
+		return err;
+	if (!request->sink)
+		return usage("no sink to pack into");
+	if (request->base > INT64_MAX / 2)
+		return usage("the sink isn't as large as that");
+	if (!request->block_pages)
+		request->block_pages = 1;
+	if (request->block_pages > OVM_PACK_MAX_BLOCK_PAGES)
+		return usage("blocks have 4 MiB at most");
+	if (!request->acceleration)
+		request->acceleration = 1;
+	if (request->acceleration > OVM_LZ4_MAX_ACCELERATION)
+		return usage("acceleration is 65537 at most");
+	if (request->parent && request->hashes &&
+	    memcmp(&request->parent->key, &request->hashes->key, sizeof(request->parent->key)))
+		return usage("hashes have another key than the parent's");
+	return check_extents(request);
+}
+
+struct ovm_error *ovm_engine_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
+				  struct ovm_pack_result **ret)
+{
+	struct ovm_pack_request req;
+
+	*ret = NULL;
+	if (!engine->memory)
+		return usage("not attached to a guest");
+	if (!copy_options(&req, sizeof(req), request))
+		return usage("pack request of another version");
+
+	const struct ovm_engine_backend *backend = engine->backend;
+	struct ovm_error *err = check_pack(engine, &req);
+
+	if (err)
+		return err;
+	err = engine_give_up(engine, backend->pack(engine, &req, ret));
+	/* What the device has written, the CPU writes once more. */
+	return err || engine->backend == backend ? err : engine->backend->pack(engine, &req, ret);
 }

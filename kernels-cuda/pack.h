@@ -109,6 +109,7 @@ enum ovm_pack_ops {
 	/** Compress. Pages of zeroes cost nothing in a block of their own, and next to nothing in
 	 * one with others; to leave them out too makes for smaller blocks. */
 	OVM_PACK_LZ4 = 1 << 2,
+	OVM_PACK_ALL = (1 << 3) - 1,
 };
 
 /** That the parent has none of an extent's pages. */
@@ -205,7 +206,10 @@ struct ovm_pack_result {
 	/** Bytes that each block takes: 0 means zero pages; all that they have: not compressed. */
 	uint32_t *block_sizes;
 	size_t nr_blocks;
-	/** Bytes in the sink, padding included: from the base on there is nothing else. */
+	/**
+	 * Bytes in the sink, padding included, from the base on. There may be others behind them:
+	 * when a device has failed, what the CPU has written may be shorter.
+	 */
 	uint64_t bytes;
 	/** Pages by what was done with them. */
 	uint64_t pages[OVM_PACKED_NR];
