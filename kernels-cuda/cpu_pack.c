@@ -21,8 +21,6 @@
 #include "packing.h"
 #include "placement.h"
 
-typedef struct ovm_page_hash hash_fn(const struct ovm_hash_key *key, const uint32_t *page);
-
 struct worker {
 	/* The pages of a chunk, and its compressed blocks, each where its pages would be. */
 	uint8_t *in;
@@ -45,7 +43,6 @@ struct cpu_pack {
 	const struct ovm_pack_request *request;
 	struct ovm_packing packing;
 	struct worker **workers;
-	hash_fn *hash;
 	/* Pages that are written or left out. */
 	atomic_uint_fast64_t done;
 	pthread_mutex_t lock;
@@ -54,28 +51,6 @@ struct cpu_pack {
 	size_t turn;
 	bool failed;
 };
-
-static struct ovm_page_hash hash_any(const struct ovm_hash_key *key, const uint32_t *page)
-{
-	return ovm_hash_page(key, page);
-}
-
-#ifdef __x86_64__
-__attribute__((target("avx2"))) static struct ovm_page_hash
-hash_avx2(const struct ovm_hash_key *key, const uint32_t *page)
-{
-	return ovm_hash_page(key, page);
-}
-#endif
-
-static hash_fn *hash_choose(void)
-{
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2"))
-		return hash_avx2;
-#endif
-	return hash_any;
-}
 
 static size_t buffer_size(const struct cpu_pack *pack)
 {
@@ -156,7 +131,7 @@ static void classify(struct cpu_pack *pack, struct worker *worker, uint32_t nr)
 		if (pack->packing.key && zero)
 			worker->work.hashes[i] = pack->packing.zero_hash;
 		else if (pack->packing.key)
-			worker->work.hashes[i] = pack->hash(pack->packing.key, page);
+			worker->work.hashes[i] = ovm_hash_page(pack->packing.key, page);
 	}
 }
 
@@ -359,7 +334,6 @@ struct ovm_error *ovm_cpu_pack(struct ovm_engine *engine, const struct ovm_pack_
 	struct cpu_pack pack = {
 		.engine = engine,
 		.request = request,
-		.hash = hash_choose(),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.placed = PTHREAD_COND_INITIALIZER,
 	};

@@ -20,6 +20,8 @@
 #ifndef OVM_KERNELS_CUDA_LZ4BLOCK_H
 #define OVM_KERNELS_CUDA_LZ4BLOCK_H
 
+#include <stdbool.h>
+
 #include "lanes.h"
 #include "run.h"
 
