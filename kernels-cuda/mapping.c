@@ -32,6 +32,9 @@ enum {
  */
 static const uint64_t MIN_CHUNK = UINT64_C(1) << 30;
 static const uint64_t MAX_CHUNK = UINT64_C(64) << 30;
+/* With huge pages of 2 MiB, a witness has to be smaller than 1 GiB; larger pages share no tables.
+ */
+static const uint64_t MAX_HUGE_CHUNK = UINT64_C(512) << 20;
 
 /* RAM that is contiguous in a file as well, and its mapping that is pinned. */
 struct area {
@@ -121,24 +124,32 @@ static struct ovm_ram_file *find_file(struct ovm_mapping *mapping, const struct 
 	return NULL;
 }
 
+/* Why a range will never be mapped, or NULL. */
+static const char *range_reason(const struct ovm_ram_range *range, const struct ovm_ram_file *file)
+{
+	if (range->kind == OVM_RAM_FILE && file->kind == OVM_RAM_FILE_HUGE)
+		return NULL;
+	if (range->kind != OVM_RAM_MAPPED)
+		return "RAM that is not a shared file has no pages that can be pinned";
+	return file->kind == OVM_RAM_FILE_TMPFS ? NULL : "the RAM file is not on tmpfs";
+}
+
 static struct ovm_error *add_range(struct ovm_mapping *mapping, const struct ovm_ram_range *range)
 {
 	struct area *last = &mapping->areas[mapping->nr_areas ? mapping->nr_areas - 1 : 0];
-	struct ovm_ram_file file, *known;
+	struct ovm_ram_file file = {0}, *known;
 
-	if (range->kind != OVM_RAM_MAPPED) {
-		refuse_always(mapping, range->size,
-			      "RAM that is not a mapped file has no pages that can be "
-			      "pinned");
-		return NULL;
+	if (range->kind != OVM_RAM_PROCESS) {
+		struct ovm_error *err = ovm_ram_file_init(&file, range->fd);
+
+		if (err)
+			return err;
 	}
 
-	struct ovm_error *err = ovm_ram_file_init(&file, range->fd);
+	const char *reason = range_reason(range, &file);
 
-	if (err)
-		return err;
-	if (!file.is_tmpfs) {
-		refuse_always(mapping, range->size, "the RAM file is not on tmpfs");
+	if (reason) {
+		refuse_always(mapping, range->size, reason);
 		return NULL;
 	}
 	known = find_file(mapping, &file);
@@ -167,9 +178,11 @@ static void open_areas(struct ovm_mapping *mapping)
 
 	for (size_t i = 0; i < mapping->nr_areas; i++) {
 		struct area *area = &mapping->areas[i];
-		int errnum = ovm_window_open(&area->window, area->file->fd, area->file_offset,
-					     area->size);
+		int errnum = EINVAL;
 
+		if ((area->file_offset | area->size) % area->file->page_size == 0)
+			errnum = ovm_window_open(&area->window, area->file->fd, area->file_offset,
+						 area->size, area->file->page_size);
 		if (errnum)
 			refuse_always(mapping, area->size, strerrordesc_np(errnum));
 		else
@@ -206,14 +219,17 @@ static struct ovm_error *make_areas(struct ovm_mapping *mapping)
 
 static void set_limits(struct ovm_mapping *mapping, const struct ovm_mapping_limits *limits)
 {
-	uint64_t size = 0;
+	uint64_t size = 0, huge = 0;
 
-	for (size_t i = 0; i < mapping->nr_areas; i++)
-		size += mapping->areas[i].size;
+	for (size_t i = 0; i < mapping->nr_areas; i++) {
+		const struct area *area = &mapping->areas[i];
+
+		*(area->file->kind == OVM_RAM_FILE_HUGE ? &huge : &size) += area->size;
+	}
 	if (limits)
 		mapping->limits = *limits;
 	if (!mapping->limits.nr_chunks)
-		mapping->limits.nr_chunks = MAX_CHUNKS;
+		mapping->limits.nr_chunks = MAX_CHUNKS + huge / MAX_HUGE_CHUNK;
 	if (mapping->limits.chunk)
 		return;
 	mapping->limits.chunk = MIN_CHUNK;
@@ -221,6 +237,24 @@ static void set_limits(struct ovm_mapping *mapping, const struct ovm_mapping_lim
 	while (mapping->limits.chunk < MAX_CHUNK &&
 	       size / mapping->limits.chunk > mapping->limits.nr_chunks / 2)
 		mapping->limits.chunk *= 2;
+}
+
+/* Most bytes of a chunk. */
+static uint64_t max_chunk(const struct ovm_mapping *mapping, const struct area *area)
+{
+	uint64_t max = mapping->limits.chunk;
+
+	if (area->file->kind == OVM_RAM_FILE_HUGE && max > MAX_HUGE_CHUNK)
+		max = MAX_HUGE_CHUNK;
+	return max > area->file->page_size ? max : area->file->page_size;
+}
+
+/* The parts of a chunk that are tried when it is refused. */
+static uint64_t min_chunk(const struct ovm_mapping *mapping, const struct area *area)
+{
+	uint64_t min = max_chunk(mapping, area) / MAX_PARTS;
+
+	return min > area->file->page_size ? min : area->file->page_size;
 }
 
 /* Look at all files. */
@@ -317,15 +351,19 @@ static uint64_t block_end(const struct area *area, uint64_t offset, uint64_t blo
 static void plan_gap(struct ovm_mapping *mapping, struct plan *plan, const struct area *area,
 		     uint64_t offset, uint64_t end)
 {
+	const uint64_t max = max_chunk(mapping, area);
 	uint64_t data, hole;
 
+	if (area->file->kind == OVM_RAM_FILE_HUGE && !area->file->data_end && offset < end)
+		refuse(mapping, end - offset,
+		       "holes in a file of huge pages can't be told from data");
 	while (plan->looked_at < MAX_PIECES &&
 	       ovm_ram_file_next(area->file, area->file_offset + offset, area->file_offset + end,
 				 &data, &hole)) {
 		offset = data - area->file_offset;
 		hole -= area->file_offset;
 		while (offset < hole) {
-			uint64_t stop = block_end(area, offset, mapping->limits.chunk);
+			uint64_t stop = block_end(area, offset, max);
 
 			stop = stop < hole ? stop : hole;
 			plan_add(mapping, plan, area, offset, stop - offset);
@@ -374,7 +412,8 @@ static struct ovm_error *map_chunk(struct ovm_mapping *mapping, const struct pie
 	}
 	*chunk = (struct chunk){area->gpa + piece->offset, piece->size, area, NULL, {0}};
 
-	int errnum = ovm_witness_open(&chunk->witness, file->fd, offset, piece->size);
+	int errnum =
+		ovm_witness_open(&chunk->witness, file->fd, offset, piece->size, file->page_size);
 
 	if (errnum) {
 		set_reason(mapping, errnum == EINVAL ? "it takes Linux 5.14 or later"
@@ -403,8 +442,8 @@ static struct ovm_error *map_chunk(struct ovm_mapping *mapping, const struct pie
 static struct ovm_error *map_piece(struct ovm_mapping *mapping, struct plan *plan,
 				   const struct piece *piece)
 {
-	const uint64_t max = mapping->limits.chunk;
-	const uint64_t min = max / MAX_PARTS > OVM_PAGE_SIZE ? max / MAX_PARTS : OVM_PAGE_SIZE;
+	const uint64_t max = max_chunk(mapping, piece->area);
+	const uint64_t min = min_chunk(mapping, piece->area);
 	uint64_t end = piece->offset + piece->size;
 	uint64_t block = max;
 	struct piece part = *piece;

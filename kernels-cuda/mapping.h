@@ -10,9 +10,10 @@
  * that is given back while it is being mapped is allocated again: who wants memory
  * back from guests at any time should not attach a device to them for long.
  *
- * Only files on tmpfs (memfds included) are mapped. Others, and what the device can't
- * pin, have to be staged. RAM is registered with the device in chunks that begin at multiples of a
- * power of two of the file; a chunk that lost a page is registered anew as a whole.
+ * Only files on tmpfs (memfds included) are mapped, and those on hugetlbfs that have no
+ * holes. Others, and what the device can't pin, have to be staged. RAM is registered with the
+ * device in chunks that begin at multiples of a power of two of the file; a chunk that lost a page
+ * is registered anew as a whole.
  *
  * Besides the device's own, this takes page tables of two mappings: with pages of 4 KiB, 4 MiB for
  * each GiB.

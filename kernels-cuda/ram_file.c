@@ -50,10 +50,12 @@ struct ovm_error *ovm_ram_file_look(struct ovm_ram_file *file)
 	file->size = (uint64_t)st.st_size;
 	file->allocated = (uint64_t)st.st_blocks * 512;
 	file->ctime = st.st_ctim;
-	file->settled = is_settled(&st.st_ctim);
+	/* hugetlbfs leaves ctime alone when a hole is punched. */
+	file->settled = file->kind == OVM_RAM_FILE_TMPFS && is_settled(&st.st_ctim);
 	file->data_start = file->data_end = 0;
 	/* Only the last page of a file, which may be a huge one, can take memory beyond its end. */
-	if (file->is_tmpfs && file->allocated >= file->size && file->size % HUGE_PAGE == 0)
+	if (file->kind != OVM_RAM_FILE_OTHER && file->allocated >= file->size &&
+	    file->size % HUGE_PAGE == 0)
 		file->data_end = file->size;
 	return NULL;
 }
@@ -69,7 +71,13 @@ struct ovm_error *ovm_ram_file_init(struct ovm_ram_file *file, int fd)
 				       "can't look at the guest's RAM file");
 	file->device = st.st_dev;
 	file->inode = st.st_ino;
-	file->is_tmpfs = fs.f_type == TMPFS_MAGIC;
+	file->page_size = OVM_PAGE_SIZE;
+	if (fs.f_type == TMPFS_MAGIC)
+		file->kind = OVM_RAM_FILE_TMPFS;
+	if (fs.f_type == HUGETLBFS_MAGIC) {
+		file->kind = OVM_RAM_FILE_HUGE;
+		file->page_size = (uint64_t)fs.f_bsize;
+	}
 	return ovm_ram_file_look(file);
 }
 
@@ -101,6 +109,8 @@ bool ovm_ram_file_next(struct ovm_ram_file *file, uint64_t from, uint64_t end, u
 	if (from < file->data_start || from >= file->data_end) {
 		uint64_t start, stop;
 
+		if (file->kind == OVM_RAM_FILE_HUGE)
+			return false;
 		if (!seek(file, from, SEEK_DATA, &start) || start >= end ||
 		    !seek(file, start, SEEK_HOLE, &stop))
 			return false;
@@ -123,6 +133,11 @@ bool ovm_ram_file_is_full(struct ovm_ram_file *file, uint64_t offset, uint64_t s
 	uint64_t where[2] = {offset, size};
 	uint64_t stat[5];
 
+	if (file->kind == OVM_RAM_FILE_HUGE) {
+		struct stat st;
+
+		return !fstat(file->fd, &st) && (uint64_t)st.st_blocks * 512 >= file->size;
+	}
 	if (file->no_cachestat)
 		return true;
 	if (syscall(SYS_cachestat, file->fd, where, stat, 0)) {

@@ -16,13 +16,23 @@
 
 #include "../vmi/error.h"
 
+enum ovm_ram_file_kind {
+	/** On a file system where pages may be replaced behind everybody's back. */
+	OVM_RAM_FILE_OTHER,
+	/** On tmpfs, memfds included. */
+	OVM_RAM_FILE_TMPFS,
+	/** On hugetlbfs: only whether there are any holes can be told, not where. */
+	OVM_RAM_FILE_HUGE,
+};
+
 struct ovm_ram_file {
 	/** Not owned. */
 	int fd;
 	dev_t device;
 	ino_t inode;
-	/** On tmpfs, memfds included. */
-	bool is_tmpfs;
+	enum ovm_ram_file_kind kind;
+	/** What it is allocated in: 4 KiB, or the size of a huge page. */
+	uint64_t page_size;
 	/** Bytes, and bytes that take up memory or swap, when it was last looked at. */
 	uint64_t size, allocated;
 	struct timespec ctime;
@@ -44,7 +54,8 @@ struct ovm_error *ovm_ram_file_look(struct ovm_ram_file *file);
 bool ovm_ram_file_unchanged(const struct ovm_ram_file *file);
 
 /**
- * Find the first data in [@from, @end), in multiples of 4 KiB. Returns false if there is none.
+ * Find the first data in [@from, @end), in multiples of 4 KiB. Returns false if there is none, or
+ * if it can't be told where.
  *
  * @data, @hole: where it starts and ends
  */

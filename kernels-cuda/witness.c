@@ -111,9 +111,11 @@ bool ovm_pagemap_is_present(const struct ovm_pagemap *pagemap, const void *memor
 	return read_present(pagemap->fd, memory, size);
 }
 
-int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size)
+int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
+		    size_t page_size)
 {
-	size_t room = size + HUGE_PAGE + 2 * OVM_PAGE_SIZE;
+	size_t unit = page_size > HUGE_PAGE ? page_size : HUGE_PAGE;
+	size_t room = size + unit + 2 * OVM_PAGE_SIZE;
 	uint8_t *reserved =
 		mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -121,7 +123,7 @@ int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t s
 		return errno;
 
 	uintptr_t first = (uintptr_t)reserved + OVM_PAGE_SIZE;
-	uint8_t *map = reserved + OVM_PAGE_SIZE + (offset - first) % HUGE_PAGE;
+	uint8_t *map = reserved + OVM_PAGE_SIZE + (offset - first) % unit;
 
 	if (mmap(map, size, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) ==
 	    MAP_FAILED) {
@@ -144,9 +146,10 @@ void ovm_window_close(struct ovm_window *window)
 	*window = (struct ovm_window){0};
 }
 
-int ovm_witness_open(struct ovm_window *window, int fd, uint64_t offset, size_t size)
+int ovm_witness_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
+		     size_t page_size)
 {
-	int errnum = ovm_window_open(window, fd, offset, size);
+	int errnum = ovm_window_open(window, fd, offset, size, page_size);
 
 	if (errnum)
 		return errnum;

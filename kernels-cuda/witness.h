@@ -13,6 +13,9 @@
  * access, and one that meets a page that was just taken away brings its neighbours' successors
  * into the page tables, too (fault_around_bytes). For the same reason
  * each witness is a mapping of its own, with nothing beside it.
+ *
+ * Mappings of huge pages share page tables with others, in other processes too, where they cover an
+ * aligned GiB (mm/hugetlb.c, huge_pmd_share()): a witness must be smaller.
  */
 #ifndef OVM_KERNELS_CUDA_WITNESS_H
 #define OVM_KERNELS_CUDA_WITNESS_H
@@ -46,13 +49,18 @@ struct ovm_window {
 	size_t reserved_size;
 };
 
-/** Returns 0, or an errno. Nothing is put into the page tables. */
-int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size);
+/**
+ * Map a piece of a file where addresses are like offsets modulo @page_size, or 2 MiB if that is
+ * more. Returns 0, or an errno. Nothing is put into the page tables.
+ */
+int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
+		    size_t page_size);
 
 /** Does nothing to a window that is all zeroes. */
 void ovm_window_close(struct ovm_window *window);
 
 /** Make a witness; nothing in the piece may be a hole, since holes are filled. Returns an errno. */
-int ovm_witness_open(struct ovm_window *window, int fd, uint64_t offset, size_t size);
+int ovm_witness_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
+		     size_t page_size);
 
 #endif /* OVM_KERNELS_CUDA_WITNESS_H */

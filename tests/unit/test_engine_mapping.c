@@ -15,6 +15,10 @@
 #include "kernels-cuda/witness.h"
 #include "test.h"
 
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21U << 26)
+#endif
+
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -415,7 +419,7 @@ OVM_TEST(engine_mapping, a_witness_tells_what_was_lost)
 	ASSERT_EQ_U64(ovm_pagemap_open(&pagemap), 0);
 	plain = pagemap;
 	plain.scan = false;
-	ASSERT_EQ_U64(ovm_witness_open(&witness, guest.fd, PAGE, guest.size - PAGE), 0);
+	ASSERT_EQ_U64(ovm_witness_open(&witness, guest.fd, PAGE, guest.size - PAGE, PAGE), 0);
 	ASSERT_EQ_U64(((uintptr_t)witness.map - PAGE) % (2 * MIB), 0);
 	ASSERT_TRUE(ovm_pagemap_is_present(&pagemap, witness.map, witness.size));
 	ASSERT_TRUE(ovm_pagemap_is_present(&plain, witness.map, witness.size));
@@ -871,5 +875,69 @@ OVM_TEST(engine_mapping, never_takes_a_lost_page_for_one_that_holds)
 	ASSERT_OK(ovm_mapping_refresh(guest.mapping, &changed));
 	ASSERT_TRUE(ovm_mapping_holds_all(guest.mapping));
 	check_all(&guest);
+	guest_close(&guest);
+}
+
+/*
+ * RAM in huge pages: it is mapped as long as there is no hole anywhere. The device of the tests
+ * doesn't pin huge pages, but the page tables tell the same.
+ */
+OVM_TEST(engine_mapping, maps_huge_pages_without_holes)
+{
+	const uint64_t size = 16 * MIB, huge = 2 * MIB;
+	struct ovm_mapping_limits limits = {.chunk = 4 * MIB};
+	struct ovm_mapping_stats stats;
+	const uint8_t *device;
+	struct guest guest = {.fd = memfd_create("ram", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB),
+			      .size = size};
+	bool changed;
+
+	if (guest.fd < 0 || fallocate(guest.fd, 0, 0, (off_t)size))
+		OVM_SKIP("no huge pages: write 8 or more to /proc/sys/vm/nr_hugepages");
+	guest.ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, guest.fd, 0);
+	ASSERT_TRUE(guest.ram != MAP_FAILED);
+	fill(&guest, 0, size, 1);
+
+	const struct ovm_ram_range range = {
+		.size = size, .kind = OVM_RAM_FILE, .fd = dup(guest.fd)};
+
+	guest_attach(&guest, &range, 1);
+	ASSERT_READY();
+	ASSERT_OK(ovm_mapping_create_limited(guest.device, guest.memory, &limits, &guest.mapping));
+	ovm_mapping_stats(guest.mapping, &stats);
+	ASSERT_EQ_U64(stats.mapped, size);
+	ASSERT_EQ_U64(stats.nr_chunks, 4);
+	ASSERT_EQ_U64(stats.refused, 0);
+	ASSERT_EQ_U64(seen(&guest, 5 * MIB), 1);
+	ASSERT_TRUE(ovm_mapping_holds_all(guest.mapping));
+	/* Given back and used again. */
+	punch(&guest, 6 * MIB, huge);
+	ASSERT_FALSE(ovm_mapping_holds_all(guest.mapping));
+	fill(&guest, 6 * MIB, huge, 2);
+	ASSERT_FALSE(ovm_mapping_holds_all(guest.mapping));
+	ASSERT_FALSE(ovm_mapping_holds(guest.mapping, 7 * MIB, PAGE));
+	ASSERT_TRUE(ovm_mapping_holds(guest.mapping, 5 * MIB, PAGE));
+	ASSERT_OK(ovm_mapping_refresh(guest.mapping, &changed));
+	ASSERT_TRUE(changed);
+	ASSERT_TRUE(ovm_mapping_holds_all(guest.mapping));
+	ASSERT_EQ_U64(seen(&guest, 7 * MIB), 2);
+	/* Given back: what is in the same chunk can't be mapped any more, and no hole is filled. */
+	punch(&guest, 6 * MIB, huge);
+	ASSERT_OK(ovm_mapping_refresh(guest.mapping, &changed));
+	ASSERT_TRUE(changed);
+	ASSERT_EQ_U64(allocated(guest.fd), size - huge);
+	ASSERT_EQ_U64(ovm_mapping_find(guest.mapping, 4 * MIB, size, &device), 4 * MIB);
+	ASSERT_TRUE(!device);
+	ASSERT_EQ_U64(seen(&guest, 3 * MIB), 1);
+	ovm_mapping_stats(guest.mapping, &stats);
+	ASSERT_EQ_U64(stats.refused, 4 * MIB);
+	ASSERT_TRUE(stats.reason && strstr(stats.reason, "huge pages"));
+	/* And complete again. */
+	fill(&guest, 6 * MIB, huge, 3);
+	ASSERT_OK(ovm_mapping_refresh(guest.mapping, &changed));
+	ASSERT_TRUE(changed);
+	ovm_mapping_stats(guest.mapping, &stats);
+	ASSERT_EQ_U64(stats.mapped, size);
+	ASSERT_EQ_U64(seen(&guest, 7 * MIB), 3);
 	guest_close(&guest);
 }
