@@ -20,46 +20,11 @@
 #include <unistd.h>
 
 #include "backend.h"
-#include "made_guest.h"
-#include "report.h"
+#include "compare.h"
 
 enum {
-	MAX_COPY = 32 << 20,
 	UNTOUCHED = 0xa5,
 	BLOCKS_PER_PAGE = OVM_PAGE_SIZE / 512,
-};
-
-struct options {
-	const char *device;
-	double seconds;
-	uint64_t cases;
-	uint64_t seed;
-	/** Of all cases, if set. */
-	uint32_t features;
-	bool fixed_features;
-	bool small;
-	unsigned int nr_threads;
-};
-
-struct tally {
-	uint64_t cases, walks, batches, copies, processes;
-	uint64_t runs, pages, bytes, tables;
-	/** Errors that both gave, and pages discarded while both were attached. */
-	uint64_t errors, discarded;
-	uint64_t features[MADE_NR_FEATURES];
-};
-
-/* A case under way. */
-struct test {
-	const struct options *options;
-	struct tally *tally;
-	struct report *report;
-	struct made_guest *guest;
-	struct ovm_engine *cpu, *other;
-	/** What each has copied: MAX_COPY bytes. */
-	uint8_t *cpu_pages, *other_pages;
-	/** Which dump of this guest it is. */
-	unsigned int round;
 };
 
 static double now(void)
@@ -70,10 +35,7 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-static bool fail(struct test *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Note what differed, and how to see it again. Returns false. */
-static bool fail(struct test *t, const char *format, ...)
+bool fail(struct test *t, const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -88,9 +50,8 @@ static bool fail(struct test *t, const char *format, ...)
 	return false;
 }
 
-/* Whether both ended the same way; true with *@both if neither has a result. Frees the errors. */
-static bool same_errors(struct test *t, const char *what, struct ovm_error *cpu,
-			struct ovm_error *other, bool *both)
+bool same_errors(struct test *t, const char *what, struct ovm_error *cpu, struct ovm_error *other,
+		 bool *both)
 {
 	bool same = (cpu ? cpu->code : 0) == (other ? other->code : 0);
 
@@ -334,6 +295,35 @@ static bool compare_random_copy(struct test *t)
 	return compare_copy(t, copies, nr, offset);
 }
 
+/* Walk with the CPU and pack what was found. */
+static bool compare_pack_of(struct test *t, const struct ovm_walk_request *request)
+{
+	struct ovm_walk_result *result = NULL;
+	struct ovm_page_list *list = NULL;
+	struct ovm_error *err = ovm_engine_walk(t->cpu, request, &result);
+	bool good = true;
+
+	if (!err)
+		err = ovm_page_list_create(result->runs, result->nr_runs, OVM_PAGE_KINDS_RAM,
+					   &list);
+	if (!err)
+		good = compare_pack(t, list->copies, list->nr_copies);
+	ovm_page_list_free(list);
+	ovm_walk_result_free(result);
+	ovm_error_free(err);
+	return good;
+}
+
+static bool compare_packs(struct test *t)
+{
+	size_t nr = t->guest->nr_processes;
+	bool good = true;
+
+	for (size_t i = 0; i < nr && i < 2 && good; i++)
+		good = compare_pack_of(t, &t->guest->requests[made_random(t->guest, nr)]);
+	return good;
+}
+
 static bool compare_copies(struct test *t)
 {
 	size_t nr = t->guest->nr_processes;
@@ -371,7 +361,7 @@ static bool run_dumps(struct test *t)
 	for (t->round = 1; t->round <= 3; t->round++) {
 		uint64_t before = made_allocated(t->guest);
 
-		if (!compare_walks(t) || !compare_copies(t))
+		if (!compare_walks(t) || !compare_copies(t) || !compare_packs(t))
 			return false;
 		/* What was discarded since a memory has seen it may come back, empty. */
 		if (made_allocated(t->guest) > before + discarded * BLOCKS_PER_PAGE)
@@ -485,6 +475,11 @@ static void print_tally(const struct tally *tally)
 		{"bytes", tally->bytes},
 		{"errors_agreed", tally->errors},
 		{"discarded_pages", tally->discarded},
+		{"packs", tally->packs},
+		{"packed_pages", tally->packed_pages},
+		{"pages_left_out", tally->left_out},
+		{"packed_bytes", tally->packed_bytes},
+		{"duplicates", tally->duplicates},
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
