@@ -125,7 +125,7 @@ static void classify(struct cpu_pack *pack, struct worker *worker, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
 		const void *page = worker->in + ((size_t)i << OVM_PAGE_SHIFT);
-		bool zero = ovm_words_zero(page, OVM_PAGE_SIZE / 8);
+		bool zero = ovm_page_is_zero(page);
 
 		worker->work.zero[i] = zero;
 		if (pack->packing.key && zero)

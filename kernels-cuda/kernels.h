@@ -3,9 +3,12 @@
 #ifndef OVM_KERNELS_CUDA_KERNELS_H
 #define OVM_KERNELS_CUDA_KERNELS_H
 
+#include "compact.h"
 #include "devicewalk.h"
 #include "gather.h"
 #include "lanes.h"
+#include "lz4block.h"
+#include "pagehash.h"
 #include "scan.h"
 
 #endif /* OVM_KERNELS_CUDA_KERNELS_H */

@@ -207,7 +207,7 @@ static struct ovm_error *init_hashes(struct ovm_packing *packing)
 	else if (wants_parent(request))
 		packing->key = &request->parent->key;
 	if (packing->key) {
-		static const uint32_t zeroes[OVM_PAGE_WORDS];
+		static const uint64_t zeroes[OVM_PAGE_SIZE / 8];
 
 		packing->zero_hash = ovm_hash_page(packing->key, zeroes);
 	}

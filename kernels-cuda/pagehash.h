@@ -36,16 +36,21 @@ enum {
 
 #define OVM_HASH_PRIME ((UINT64_C(1) << 61) - 1)
 
+/** Words of pages, which others may have written as something else. */
+typedef uint32_t ovm_word32 __attribute__((__may_alias__));
+typedef uint64_t ovm_word64 __attribute__((__may_alias__));
+
 /** What is summed up of a page, or of a part of it. */
 struct ovm_hash_sums {
 	uint64_t nh[OVM_HASH_NR_SUMS];
 };
 
 /** One of the sums, for @nr pairs of words from @first on. */
-static inline OVM_HD uint64_t ovm_hash_sum(const struct ovm_hash_key *key, const uint32_t *page,
+static inline OVM_HD uint64_t ovm_hash_sum(const struct ovm_hash_key *key, const void *page,
 					   uint32_t j, uint32_t first, uint32_t nr)
 {
-	const uint32_t *low = page + first, *high = page + OVM_HASH_PAIRS + first;
+	const ovm_word32 *low = (const ovm_word32 *)page + first;
+	const ovm_word32 *high = low + OVM_HASH_PAIRS;
 	const uint32_t *low_key = key->word + first + j;
 	const uint32_t *high_key = key->word + OVM_HASH_SECOND + first + j;
 	uint64_t sum = 0;
@@ -99,7 +104,7 @@ static inline OVM_HD struct ovm_page_hash ovm_hash_finish(const struct ovm_hash_
 
 /** The hash of a page that one thread makes. */
 static inline OVM_HD struct ovm_page_hash ovm_hash_page(const struct ovm_hash_key *key,
-							const uint32_t *page)
+							const void *page)
 {
 	struct ovm_hash_sums sums;
 
@@ -115,7 +120,7 @@ static inline OVM_HD bool ovm_hash_equal(struct ovm_page_hash a, struct ovm_page
 }
 
 /** All bits that are set in any of @nr words. */
-static inline OVM_HD uint64_t ovm_words_or(const uint64_t *words, uint32_t nr)
+static inline OVM_HD uint64_t ovm_words_or(const ovm_word64 *words, uint32_t nr)
 {
 	uint64_t bits = 0;
 
@@ -124,33 +129,22 @@ static inline OVM_HD uint64_t ovm_words_or(const uint64_t *words, uint32_t nr)
 	return bits;
 }
 
-/** Whether @nr words are all zero; most pages that aren't show it early. */
-static inline OVM_HD bool ovm_words_zero(const uint64_t *words, uint32_t nr)
+/** Whether a page is all zeroes; most that aren't show it early. */
+static inline OVM_HD bool ovm_page_is_zero(const void *page)
 {
+	const ovm_word64 *words = (const ovm_word64 *)page;
 	const uint32_t step = 32;
-	uint32_t i = 0;
 
-	for (; i + step <= nr; i += step) {
+	for (uint32_t i = 0; i < OVM_PAGE_SIZE / 8; i += step) {
 		if (ovm_words_or(words + i, step))
 			return false;
 	}
-	return !ovm_words_or(words + i, nr - i);
-}
-
-/** All bits in which two runs of @nr words differ. */
-static inline OVM_HD uint64_t ovm_words_differ(const uint64_t *a, const uint64_t *b, uint32_t nr)
-{
-	uint64_t bits = 0;
-
-	for (uint32_t i = 0; i < nr; i++)
-		bits |= a[i] ^ b[i];
-	return bits;
+	return true;
 }
 
 /** What a kernel is told: pages in device memory, what to say of each, and where to. */
 struct ovm_classify_args {
-	const uint64_t *pages;
-	uint32_t nr;
+	const uint8_t *pages;
 	/** NULL: no hashes. */
 	const struct ovm_hash_key *key;
 	/** Becomes 1 for pages that are zero, else 0. */
@@ -163,17 +157,17 @@ static inline OVM_HD void ovm_classify_body(const struct ovm_classify_args *args
 {
 	OVM_SHARED(uint64_t, bits[OVM_BLOCK_LANES]);
 	OVM_SHARED(uint64_t, sums[OVM_HASH_NR_SUMS * OVM_BLOCK_LANES]);
-	const uint64_t *page = args->pages + (uint64_t)block * (OVM_PAGE_SIZE / 8);
-	const uint32_t *words = (const uint32_t *)page;
+	const uint8_t *page = args->pages + ((uint64_t)block << OVM_PAGE_SHIFT);
+	const ovm_word64 *words = (const ovm_word64 *)(const void *)page;
 
 	OVM_LANES(i, OVM_BLOCK_LANES)
 	{
-		bits[i] = page[i] | page[i + OVM_BLOCK_LANES];
+		bits[i] = words[i] | words[i + OVM_BLOCK_LANES];
 		/* Neighbours read neighbouring words. */
 		for (uint32_t j = 0; args->key && j < OVM_HASH_NR_SUMS; j++)
 			sums[OVM_HASH_NR_SUMS * i + j] =
-				ovm_hash_sum(args->key, words, j, i, 1) +
-				ovm_hash_sum(args->key, words, j, i + OVM_BLOCK_LANES, 1);
+				ovm_hash_sum(args->key, page, j, i, 1) +
+				ovm_hash_sum(args->key, page, j, i + OVM_BLOCK_LANES, 1);
 	}
 	OVM_SYNC();
 	for (uint32_t half = OVM_BLOCK_LANES / 2; half; half /= 2) {
