@@ -21,6 +21,10 @@
 #include "packing.h"
 #include "placement.h"
 
+enum {
+	READ_SIZE = 16 << 10,
+};
+
 struct worker {
 	/* The pages of a chunk, and its compressed blocks, each where its pages would be. */
 	uint8_t *in;
@@ -85,45 +89,10 @@ static struct ovm_error *worker_get(struct cpu_pack *pack, unsigned int index, s
 	return ovm_packing_work_init(&(*ret)->work, &pack->packing);
 }
 
-static struct ovm_error *read_copy(struct cpu_pack *pack, uint8_t *to, uint64_t gpa, size_t len)
+/* Find out about @nr pages of a chunk from page @first on. */
+static void classify(struct cpu_pack *pack, struct worker *worker, uint32_t first, uint32_t nr)
 {
-	struct ovm_error *err = NULL;
-
-	while (len && !err) {
-		const uint8_t *map;
-		size_t n = ovm_source_find(pack->engine->source, gpa, len, &map);
-
-		if (map)
-			memcpy(to, map, n);
-		else
-			err = ovm_memory_read(pack->engine->memory, gpa, to, n);
-		to += n;
-		gpa += n;
-		len -= n;
-	}
-	return err;
-}
-
-static struct ovm_error *read_chunk(struct cpu_pack *pack, const struct ovm_packing_chunk *chunk,
-				    uint8_t *to)
-{
-	const struct ovm_copy_run *copy = &pack->request->copies[chunk->copy];
-	struct ovm_error *err = NULL;
-	uint64_t skip = chunk->copy_skip;
-	uint64_t nr;
-
-	for (uint64_t left = chunk->nr_pages; left && !err; left -= nr, copy++, skip = 0) {
-		nr = copy->nr_pages - skip < left ? copy->nr_pages - skip : left;
-		err = read_copy(pack, to, copy->gpa + (skip << OVM_PAGE_SHIFT),
-				nr << OVM_PAGE_SHIFT);
-		to += nr << OVM_PAGE_SHIFT;
-	}
-	return err;
-}
-
-static void classify(struct cpu_pack *pack, struct worker *worker, uint32_t nr)
-{
-	for (uint32_t i = 0; i < nr; i++) {
+	for (uint32_t i = first; i < first + nr; i++) {
 		const void *page = worker->in + ((size_t)i << OVM_PAGE_SHIFT);
 		bool zero = ovm_page_is_zero(page);
 
@@ -131,8 +100,53 @@ static void classify(struct cpu_pack *pack, struct worker *worker, uint32_t nr)
 		if (pack->packing.key && zero)
 			worker->work.hashes[i] = pack->packing.zero_hash;
 		else if (pack->packing.key)
-			worker->work.hashes[i] = ovm_hash_page(pack->packing.key, page);
+			worker->work.hashes[i] = ovm_cpu_hash_page(pack->packing.key, page);
 	}
+}
+
+/* Read a piece of RAM that begins with page @page of a chunk, and classify its pages. */
+static struct ovm_error *read_piece(struct cpu_pack *pack, struct worker *worker, uint32_t page,
+				    uint64_t gpa, size_t len)
+{
+	while (len) {
+		uint8_t *to = worker->in + ((size_t)page << OVM_PAGE_SHIFT);
+		const uint8_t *map;
+		/* As much as the nearest cache holds until it is classified. */
+		size_t n = ovm_source_find(pack->engine->source, gpa,
+					   len < READ_SIZE ? len : READ_SIZE, &map);
+
+		if (map) {
+			memcpy(to, map, n);
+		} else {
+			struct ovm_error *err = ovm_memory_read(pack->engine->memory, gpa, to, n);
+
+			if (err)
+				return err;
+		}
+		classify(pack, worker, page, (uint32_t)(n >> OVM_PAGE_SHIFT));
+		page += (uint32_t)(n >> OVM_PAGE_SHIFT);
+		gpa += n;
+		len -= n;
+	}
+	return NULL;
+}
+
+static struct ovm_error *read_chunk(struct cpu_pack *pack, struct worker *worker,
+				    const struct ovm_packing_chunk *chunk)
+{
+	const struct ovm_copy_run *copy = &pack->request->copies[chunk->copy];
+	struct ovm_error *err = NULL;
+	uint64_t skip = chunk->copy_skip;
+	uint64_t nr;
+
+	for (uint32_t i = 0; i < chunk->nr_pages && !err; i += (uint32_t)nr, copy++, skip = 0) {
+		nr = copy->nr_pages - skip;
+		if (nr > chunk->nr_pages - i)
+			nr = chunk->nr_pages - i;
+		err = read_piece(pack, worker, i, copy->gpa + (skip << OVM_PAGE_SHIFT),
+				 nr << OVM_PAGE_SHIFT);
+	}
+	return err;
 }
 
 /* Encode a block; 0 if that isn't worth it. */
@@ -271,9 +285,8 @@ static struct ovm_error *pack_chunk(void *arg, unsigned int worker_index, size_t
 	bool placed = false;
 
 	if (!err)
-		err = read_chunk(pack, chunk, worker->in);
+		err = read_chunk(pack, worker, chunk);
 	if (!err) {
-		classify(pack, worker, chunk->nr_pages);
 		ovm_packing_cut(&pack->packing, chunk, &worker->work);
 		compress(pack, worker);
 	}

@@ -106,4 +106,7 @@ struct ovm_error *ovm_packing_duplicates(const struct ovm_packing *packing,
 /** The byte of guest RAM that is first of page @page of a request. */
 uint64_t ovm_packing_gpa(const struct ovm_pack_request *request, uint64_t page);
 
+/** The hash of a page, as fast as this CPU can. */
+struct ovm_page_hash ovm_cpu_hash_page(const struct ovm_hash_key *key, const void *page);
+
 #endif /* OVM_KERNELS_CUDA_PACKING_H */

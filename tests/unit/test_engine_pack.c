@@ -127,33 +127,28 @@ OVM_TEST(engine_pack, holes_stay_holes)
 	ASSERT_EQ_U64(after.st_blocks, before.st_blocks);
 }
 
-static bool was_written(const struct ovm_pack_result *result, uint64_t page)
-{
-	for (size_t i = 0; i < result->nr_pieces; i++) {
-		const struct ovm_pack_piece *piece = &result->pieces[i];
-
-		if (page - piece->page < piece->nr_pages)
-			return piece->how == OVM_PACKED_RAW || piece->how == OVM_PACKED_LZ4;
-	}
-	return false;
-}
-
 OVM_TEST(engine_pack, duplicates)
 {
 	_cleanup_scene_ struct scene *scene = NULL;
 	_cleanup_packed_ struct packed packed = {0};
+	bool written[NR_PAGES];
 	size_t nr = 0;
 
 	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 16, &scene));
 	scene->request.find_duplicates = true;
 	ASSERT_OK(pack(scene, 3, &packed));
+	for (size_t i = 0; i < packed.result->nr_pieces; i++) {
+		const struct ovm_pack_piece *piece = &packed.result->pieces[i];
+
+		memset(written + piece->page,
+		       piece->how == OVM_PACKED_RAW || piece->how == OVM_PACKED_LZ4,
+		       piece->nr_pages);
+	}
 	for (uint64_t i = 0; i < NR_PAGES; i++) {
 		uint64_t of = 0;
 
-		if (!was_written(packed.result, i))
-			continue;
-		while (of < i && (!was_written(packed.result, of) ||
-				  memcmp(scene->words[of], scene->words[i], 4096)))
+		while (of < i && (!written[i] || !written[of] ||
+				  memcmp(scene->words[of], scene->words[i], OVM_PAGE_SIZE)))
 			of++;
 		if (of == i)
 			continue;

@@ -5,7 +5,7 @@
 #include "test.h"
 #include "test_pages.h"
 
-#include "kernels-cuda/pagehash.h"
+#include "kernels-cuda/packing.h"
 
 /* A key without randomness. */
 static void plain_key(struct ovm_hash_key *key)
@@ -57,6 +57,9 @@ OVM_TEST(page_hash, hash_is_as_defined)
 		struct ovm_page_hash want = plain_hash(&key, words);
 		struct ovm_page_hash got = ovm_hash_page(&key, words);
 
+		ASSERT_EQ_U64(got.word[0], want.word[0]);
+		ASSERT_EQ_U64(got.word[1], want.word[1]);
+		got = ovm_cpu_hash_page(&key, words);
 		ASSERT_EQ_U64(got.word[0], want.word[0]);
 		ASSERT_EQ_U64(got.word[1], want.word[1]);
 		if (i == 20)
