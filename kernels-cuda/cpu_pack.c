@@ -157,6 +157,7 @@ static uint32_t encode(struct worker *worker, const uint8_t *in, uint32_t bytes,
 	return (uint32_t)LZ4_compress_fast_extState(&worker->lz4, (const char *)in, (char *)out,
 						    (int)bytes, (int)worth, (int)acceleration);
 #else
+	memset(worker->lz4, 0, sizeof(worker->lz4));
 	return ovm_lz4_encode(in, bytes, out, worth, worker->lz4, acceleration);
 #endif
 }

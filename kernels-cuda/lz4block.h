@@ -110,7 +110,8 @@ static inline OVM_HD bool ovm_lz4_put(struct ovm_lz4_output *out, const uint8_t 
 /**
  * Encode @nr bytes, less than 2 GiB, into a block of at most @size bytes.
  *
- * @table: OVM_LZ4_TABLE entries, whose contents don't matter
+ * @table: OVM_LZ4_TABLE entries, all 0. What else they hold does no harm, but what the block
+ *	becomes depends on it.
  * @acceleration: 1 to OVM_LZ4_MAX_ACCELERATION
  *
  * Returns the block's size, or 0 if it would be larger.
@@ -124,8 +125,6 @@ static inline OVM_HD uint32_t ovm_lz4_encode(const uint8_t *in, uint32_t nr, uin
 	out.data = data;
 	out.used = 0;
 	out.size = size;
-	for (uint32_t i = 0; i < OVM_LZ4_TABLE; i++)
-		table[i] = 0;
 	for (uint32_t at = 0; nr >= OVM_LZ4_LAST_MATCH && at <= nr - OVM_LZ4_LAST_MATCH;) {
 		uint32_t word = ovm_lz4_load(in + at);
 		uint32_t hash = ovm_lz4_hash(word);
@@ -186,8 +185,11 @@ enum {
 
 static inline OVM_HD void ovm_compress_body(const struct ovm_compress_args *args, uint32_t block)
 {
-	OVM_SHARED(uint16_t, tables[OVM_COMPRESS_BLOCKS][OVM_LZ4_TABLE]);
+	OVM_SHARED(uint16_t, tables[OVM_COMPRESS_BLOCKS * OVM_LZ4_TABLE]);
 
+	OVM_LANES(i, OVM_COMPRESS_BLOCKS * OVM_LZ4_TABLE)
+	tables[i] = 0;
+	OVM_SYNC();
 	OVM_LANES(lane, OVM_BLOCK_LANES)
 	{
 		const uint32_t lanes = OVM_BLOCK_LANES / OVM_COMPRESS_BLOCKS;
@@ -198,9 +200,10 @@ static inline OVM_HD void ovm_compress_body(const struct ovm_compress_args *args
 
 		uint64_t offset = (uint64_t)args->blocks[i].first << OVM_PAGE_SHIFT;
 		uint32_t bytes = args->blocks[i].nr_pages << OVM_PAGE_SHIFT;
-		uint32_t size = ovm_lz4_encode(args->pages + offset, bytes, args->out + offset,
-					       ovm_lz4_worth(args->blocks[i].nr_pages),
-					       tables[lane / lanes], args->acceleration);
+		uint32_t size =
+			ovm_lz4_encode(args->pages + offset, bytes, args->out + offset,
+				       ovm_lz4_worth(args->blocks[i].nr_pages),
+				       tables + lane / lanes * OVM_LZ4_TABLE, args->acceleration);
 
 		args->sizes[i] = size ? size : bytes;
 	}

@@ -16,7 +16,7 @@ enum {
 static void check_lz4(const uint8_t *in, uint32_t nr, uint32_t acceleration, uint32_t *ret)
 {
 	uint32_t bound = (uint32_t)LZ4_compressBound((int)nr);
-	uint16_t *table = malloc(OVM_LZ4_TABLE * sizeof(*table));
+	uint16_t *table = calloc(OVM_LZ4_TABLE, sizeof(*table));
 	uint8_t *back = malloc(nr + 1);
 	uint8_t *out = malloc(bound);
 	uint32_t size = ovm_lz4_encode(in, nr, out, bound, table, acceleration);
@@ -27,9 +27,11 @@ static void check_lz4(const uint8_t *in, uint32_t nr, uint32_t acceleration, uin
 	/* It fits where it fits, and nowhere else. */
 	free(out);
 	out = malloc(size);
+	memset(table, 0, OVM_LZ4_TABLE * sizeof(*table));
 	ASSERT_EQ_U64(ovm_lz4_encode(in, nr, out, size, table, acceleration), size);
 	free(out);
 	out = malloc(size - 1 ? size - 1 : 1);
+	memset(table, 0, OVM_LZ4_TABLE * sizeof(*table));
 	ASSERT_EQ_U64(ovm_lz4_encode(in, nr, out, size - 1, table, acceleration), 0);
 	free(out);
 	free(table);
