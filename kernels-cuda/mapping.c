@@ -15,7 +15,7 @@ enum {
 	 * up one by one. With this many, attaching stays well below a second apart from
 	 * the price of each page, however scattered the data is.
 	 */
-	MAX_CHUNKS = 1024,
+	MAX_CHUNKS = 4096,
 	/* The parts that a refused chunk is tried in. */
 	MAX_PARTS = 32,
 	/* A device that has refused this often won't take the rest either; each try may have
@@ -35,6 +35,8 @@ static const uint64_t MAX_CHUNK = UINT64_C(64) << 30;
 /* With huge pages of 2 MiB, a witness has to be smaller than 1 GiB; larger pages share no tables.
  */
 static const uint64_t MAX_HUGE_CHUNK = UINT64_C(512) << 20;
+
+static const char too_scattered[] = "its data is too scattered";
 
 /* RAM that is contiguous in a file as well, and its mapping that is pinned. */
 struct area {
@@ -88,8 +90,8 @@ struct plan {
 	/* Room for pieces; how many there may be in the end. */
 	size_t room;
 	size_t max;
-	/* Smaller pieces are left out. */
-	uint64_t smallest;
+	/* There are enough larger pieces than this. */
+	uint64_t too_small;
 	uint64_t looked_at;
 	unsigned int refusals_left;
 };
@@ -310,21 +312,31 @@ static void unmap_all(struct ovm_mapping *mapping)
 
 /* Planning */
 
-/* Leave the smaller pieces out, until there are at most @max. */
-static void plan_shrink(struct ovm_mapping *mapping, struct plan *plan, size_t max)
+static int compare_sizes(const void *a, const void *b)
 {
-	while (plan->nr > max) {
-		size_t nr = 0;
+	const struct piece *x = a, *y = b;
 
-		plan->smallest *= 2;
-		for (size_t i = 0; i < plan->nr; i++) {
-			if (plan->pieces[i].size >= plan->smallest)
-				plan->pieces[nr++] = plan->pieces[i];
-			else
-				refuse(mapping, plan->pieces[i].size, "its data is too scattered");
-		}
-		plan->nr = nr;
-	}
+	return x->size > y->size ? -1 : x->size < y->size;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	const struct piece *x = a, *y = b;
+	uint64_t left = x->area->gpa + x->offset, right = y->area->gpa + y->offset;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Keep the largest pieces. */
+static void plan_shrink(struct ovm_mapping *mapping, struct plan *plan)
+{
+	if (plan->nr <= plan->max)
+		return;
+	qsort(plan->pieces, plan->nr, sizeof(*plan->pieces), compare_sizes);
+	while (plan->nr > plan->max)
+		refuse(mapping, plan->pieces[--plan->nr].size, too_scattered);
+	if (plan->nr)
+		plan->too_small = plan->pieces[plan->nr - 1].size;
 }
 
 static void plan_add(struct ovm_mapping *mapping, struct plan *plan, const struct area *area,
@@ -332,9 +344,9 @@ static void plan_add(struct ovm_mapping *mapping, struct plan *plan, const struc
 {
 	plan->looked_at++;
 	if (plan->nr == plan->room)
-		plan_shrink(mapping, plan, plan->room - 1);
-	if (size < plan->smallest)
-		refuse(mapping, size, "its data is too scattered");
+		plan_shrink(mapping, plan);
+	if (size <= plan->too_small)
+		refuse(mapping, size, too_scattered);
 	else
 		plan->pieces[plan->nr++] = (struct piece){area, offset, size};
 }
@@ -371,7 +383,7 @@ static void plan_gap(struct ovm_mapping *mapping, struct plan *plan, const struc
 		}
 	}
 	if (plan->looked_at >= MAX_PIECES)
-		set_reason(mapping, "its data is too scattered");
+		set_reason(mapping, too_scattered);
 }
 
 /* Plan for all data that isn't mapped. */
@@ -390,7 +402,9 @@ static void plan_all(struct ovm_mapping *mapping, struct plan *plan)
 		}
 		plan_gap(mapping, plan, area, offset, area->size);
 	}
-	plan_shrink(mapping, plan, plan->max);
+	plan_shrink(mapping, plan);
+	if (plan->nr)
+		qsort(plan->pieces, plan->nr, sizeof(*plan->pieces), compare_addresses);
 }
 
 /* Registration */
@@ -508,7 +522,6 @@ static struct ovm_error *map_all(struct ovm_mapping *mapping, unsigned int max_r
 	struct plan plan = {
 		.room = 4 * max,
 		.max = max - mapping->nr_chunks,
-		.smallest = OVM_PAGE_SIZE,
 		.refusals_left = max_refusals,
 	};
 	_cleanup_free_ struct piece *pieces = calloc(plan.room, sizeof(*pieces));
