@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "host/page_store.h"
+#include "host/parent.h"
+#include "host/sift.h"
 #include "vmi/cleanup.h"
 
 static const char arranged_name[] = "pages.arranged";
@@ -23,6 +25,9 @@ struct target {
 	bool outsiders;
 	struct ovm_page_store store;
 	struct ovm_page_changes changes;
+	/* Its number in the images, and what the parent's have of it; NULL: nothing. */
+	uint64_t number;
+	struct ovm_parent_pages *parent;
 };
 
 struct ovm_copier {
@@ -31,8 +36,10 @@ struct ovm_copier {
 	size_t nr;
 	/* Places of the targets, by owner. */
 	size_t *by_owner;
-	/* Of the copying under way, in bytes. */
+	/* Of the copying under way, in bytes. What is looked at before it is copied counts half for
+	 * that. */
 	uint64_t before, total;
+	bool looking;
 };
 
 struct ovm_error *ovm_copier_create(const struct ovm_copier_options *options,
@@ -51,8 +58,10 @@ void ovm_copier_destroy(struct ovm_copier *copier)
 {
 	if (!copier)
 		return;
-	for (size_t i = 0; i < copier->nr; i++)
+	for (size_t i = 0; i < copier->nr; i++) {
 		ovm_page_store_deinit(&copier->targets[i].store);
+		ovm_parent_pages_close(copier->targets[i].parent);
+	}
 	free(copier->targets);
 	free(copier->by_owner);
 	free(copier);
@@ -140,6 +149,14 @@ static struct ovm_error *make_room(struct ovm_copier *copier, size_t nr)
 	return NULL;
 }
 
+/* As in the names of pagemaps. */
+static uint64_t number_of(const struct ovm_pages_file *file)
+{
+	if (file->process)
+		return (uint64_t)file->process->pid;
+	return ovm_pages_object_number(file->shmem);
+}
+
 static size_t add_target(struct ovm_copier *copier, const struct ovm_pages_file *file)
 {
 	const size_t at = copier->nr++;
@@ -148,6 +165,8 @@ static size_t add_target(struct ovm_copier *copier, const struct ovm_pages_file 
 		.id = copier->options.first_id + (uint32_t)at,
 		.owner = owner_of(file),
 		.shared = file->shmem != NULL,
+		.number = number_of(file),
+		.store.sifted = ovm_copier_sifts(&copier->options),
 	};
 	copier->by_owner[at] = at;
 	return at;
@@ -195,6 +214,8 @@ static void copy_progressed(void *arg, uint64_t done, uint64_t total)
 	const struct ovm_copier *copier = arg;
 
 	(void)total;
+	if (copier->looking)
+		done /= 2;
 	if (copier->options.progress)
 		copier->options.progress(copier->options.arg, copier->before + done, copier->total);
 }
@@ -218,14 +239,57 @@ static struct ovm_error *copy_runs(struct ovm_copier *copier, const struct ovm_c
 	return err;
 }
 
+/* Find out what the parent's images have of a target, when that is needed first. */
+static struct ovm_error *open_parent(const struct ovm_copier *copier, struct target *target)
+{
+	if (!copier->options.parent || target->parent || target->number == OVM_PAGES_NO_NUMBER)
+		return NULL;
+	return ovm_parent_pages_open(copier->options.parent,
+				     target->shared ? OVM_IMAGE_PAGEMAP_SHMEM : OVM_IMAGE_PAGEMAP,
+				     target->number, &target->parent);
+}
+
+/* Look at the pages to be copied, and leave those out that need not be in the file. */
+static struct ovm_error *sift(struct ovm_copier *copier, struct target *target)
+{
+	_cleanup_free_ struct ovm_sift_piece *pieces = NULL;
+	struct ovm_sift_request request = {
+		.engine = copier->options.engine,
+		.zero = copier->options.skip_zero,
+		.cancelled = copy_cancelled,
+		.progress = copy_progressed,
+		.arg = copier,
+	};
+	uint64_t nr_pages;
+	struct ovm_error *err =
+		ovm_page_store_unsifted(&target->store, &pieces, &request.nr, &nr_pages);
+
+	if (err || !request.nr)
+		return err;
+	_cleanup_free_ uint8_t *answer = calloc(nr_pages, sizeof(*answer));
+
+	if (!answer)
+		return ovm_error_no_memory();
+	err = open_parent(copier, target);
+	request.pieces = pieces;
+	request.parent = target->parent;
+	copier->looking = true;
+	if (!err)
+		err = ovm_sift(&request, answer);
+	copier->looking = false;
+	return err ? err : ovm_page_store_sift(&target->store, answer);
+}
+
 static struct ovm_error *copy(struct ovm_copier *copier, struct target *target, bool paused)
 {
 	_cleanup_free_ struct ovm_copy_run *copies = NULL;
 	_cleanup_close_ int fd = -1;
 	char name[OVM_PAGES_NAME];
 	size_t nr;
-	struct ovm_error *err = ovm_page_store_todo(&target->store, &copies, &nr);
+	struct ovm_error *err = sift(copier, target);
 
+	if (!err)
+		err = ovm_page_store_todo(&target->store, &copies, &nr);
 	if (!err && (nr || !target->created))
 		err = open_target(copier, target, name, &fd);
 	if (!err && nr)
@@ -314,12 +378,22 @@ static struct ovm_error *update_all(struct ovm_copier *copier, const struct ovm_
 	return NULL;
 }
 
+static void count_pages(const struct ovm_page_store *store, struct ovm_page_counts *counts)
+{
+	struct ovm_page_counts found = ovm_page_store_count(store);
+
+	counts->written += found.written;
+	counts->zero += found.zero;
+	counts->parent += found.parent;
+}
+
 static struct ovm_error *finish_file(struct ovm_copier *copier, struct target *target,
 				     struct ovm_pages_file *file)
 {
 	struct ovm_error *err = copy(copier, target, true);
 
 	file->id = target->id;
+	file->number = target->number;
 	return err ? err
 		   : ovm_page_store_pagemap(&target->store, &file->entries, &file->nr_entries);
 }
@@ -337,14 +411,12 @@ struct ovm_error *ovm_copier_finish(struct ovm_copier *copier, struct ovm_pages 
 	if (err || ret->copied - ret->outsiders > max_left)
 		return err;
 	/* What is copied is what is counted, not what was found at first. */
-	pages->private_pages = 0;
-	pages->shmem_pages = 0;
+	pages->private = pages->shmem = (struct ovm_page_counts){0};
 	for (size_t i = 0; i < pages->nr_files && !err; i++) {
 		struct target *target = &copier->targets[targets[i]];
 
-		*(target->shared ? &pages->shmem_pages : &pages->private_pages) +=
-			target->store.nr_pages;
 		err = finish_file(copier, target, &pages->files[i]);
+		count_pages(&target->store, target->shared ? &pages->shmem : &pages->private);
 	}
 	*done = !err;
 	return err;

@@ -15,8 +15,14 @@
 
 struct ovm_copier;
 
+struct ovm_parent;
+
 struct ovm_copier_options {
 	struct ovm_engine *engine;
+	/** Leave out pages that are zero where nothing is zero as well. */
+	bool skip_zero;
+	/** The images of an earlier dump, to which pages are left that are the same; or NULL. */
+	const struct ovm_parent *parent;
 	/** Directory for the pages-N.img, and the first N. */
 	int dir_fd;
 	uint32_t first_id;
@@ -36,6 +42,12 @@ struct ovm_copier_stats {
 	/** Could not be copied now. */
 	uint64_t blocked;
 };
+
+/** Whether pages are looked at, so that they have to be marked (ovm_pages_mark()). */
+static inline bool ovm_copier_sifts(const struct ovm_copier_options *options)
+{
+	return options->skip_zero || options->parent;
+}
 
 struct ovm_error *ovm_copier_create(const struct ovm_copier_options *options,
 				    struct ovm_copier **ret);

@@ -91,16 +91,28 @@ static struct ovm_error *make_engine(struct ovm *ovm, const struct ovm_dump_opti
 
 static struct ovm_error *make_copier(struct ovm_dump *dump)
 {
-	const struct ovm_copier_options options = {
+	dump->copier_options = (struct ovm_copier_options){
 		.engine = dump->ovm->engine,
 		.dir_fd = ovm_output_fd(dump->output),
 		.first_id = FIRST_PAGES_ID,
+		.skip_zero = dump->options.skip_zero,
+		.parent = dump->parent,
 		.cancelled = ovm_dump_cancelled,
 		.progress = pages_progressed,
 		.arg = dump,
 	};
 
-	return ovm_copier_create(&options, &dump->copier);
+	return ovm_copier_create(&dump->copier_options, &dump->copier);
+}
+
+static struct ovm_error *open_parent(struct ovm_dump *dump)
+{
+	const char *directory = dump->options.parent_directory;
+	struct ovm_error *err = directory ? ovm_parent_open(directory, &dump->parent) : NULL;
+
+	if (!err && directory)
+		err = ovm_output_link(dump->output, "parent", directory);
+	return err;
 }
 
 static struct ovm_error *prepare(struct ovm_dump *dump)
@@ -110,6 +122,8 @@ static struct ovm_error *prepare(struct ovm_dump *dump)
 	if (!err)
 		err = ovm_output_begin(dump->options.directory, &dump->output);
 	if (!err)
+		err = open_parent(dump);
+	if (!err)
 		err = make_copier(dump);
 	return err ? err : ovm_dump_prepare(dump);
 }
@@ -118,6 +132,7 @@ static struct ovm_error *prepare(struct ovm_dump *dump)
 
 static void fill_result(struct ovm_dump *dump, uint64_t start, struct ovm_dump_result *result)
 {
+	const struct ovm_page_counts *private = &dump->pages.private, *shmem = &dump->pages.shmem;
 	struct ovm_dump_result *whole = &dump->result;
 	size_t size = result->size;
 
@@ -125,10 +140,11 @@ static void fill_result(struct ovm_dump *dump, uint64_t start, struct ovm_dump_r
 	whole->nr_processes = dump->state.tree->nr_processes;
 	whole->nr_threads = dump->state.tree->nr_threads;
 	whole->pages_scanned = dump->pages.scanned;
-	whole->pages_written = dump->pages.private_pages;
-	whole->shmem_pages_written = dump->pages.shmem_pages;
-	whole->bytes_written = (dump->pages.private_pages + dump->pages.shmem_pages)
-			       << OVM_PAGE_SHIFT;
+	whole->pages_written = private->written;
+	whole->shmem_pages_written = shmem->written;
+	whole->bytes_written = (private->written + shmem->written) << OVM_PAGE_SHIFT;
+	whole->zero_pages = private->zero + shmem->zero;
+	whole->parent_pages = private->parent + shmem->parent;
 	whole->backend = ovm_engine_backend_name(dump->ovm->engine);
 	whole->method = dump->freezer ? "frozen" : "paused";
 	whole->total_us = ovm_now_us() - start;
@@ -168,6 +184,7 @@ struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *optio
 	ovm_dump_release(&dump);
 	ovm_dump_forget(&dump);
 	ovm_copier_destroy(dump.copier);
+	ovm_parent_close(dump.parent);
 	ovm_output_end(dump.output);
 	return err;
 }

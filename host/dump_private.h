@@ -8,6 +8,7 @@
 #include "host/image/image.h"
 #include "output.h"
 #include "pages.h"
+#include "parent.h"
 #include "state.h"
 #include "vmi/freeze.h"
 #include "vmi/pause.h"
@@ -18,6 +19,9 @@ struct ovm_dump {
 	struct ovm_dump_result result;
 	struct ovm_output *output;
 	struct ovm_copier *copier;
+	struct ovm_copier_options copier_options;
+	/* Images of an earlier dump, or NULL. */
+	struct ovm_parent *parent;
 	struct ovm_state state;
 	struct ovm_pages pages;
 	/* The caller's progress function asked to stop. */

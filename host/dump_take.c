@@ -7,6 +7,8 @@
  * of the process, and for the pages that are left.  Without a freezer these are all pages.
  */
 #include "dump_private.h"
+#include "pages_mark.h"
+#include "vmi/cleanup.h"
 
 enum {
 	/* Of copying in a row, and how often that may begin again for the sake of a short pause. */
@@ -130,7 +132,10 @@ static struct ovm_error *copy_round(struct ovm_dump *dump, const struct ovm_rec_
 
 	if (err)
 		return err;
-	err = ovm_copier_round(dump->copier, &pages, stats);
+	if (ovm_copier_sifts(&dump->copier_options))
+		err = ovm_pages_mark(&pages, tree, NULL, 0);
+	if (!err)
+		err = ovm_copier_round(dump->copier, &pages, stats);
 	ovm_pages_deinit(&pages);
 	dump->result.copy_us += ovm_now_us() - start;
 	if (err)
@@ -185,6 +190,19 @@ static struct ovm_error *copy_rounds(struct ovm_dump *dump)
 }
 
 /* ---- with the VM paused ---------------------------------------------------------------------- */
+
+/* Mark the pages, those that will be patched too: they have to be in the images. */
+static struct ovm_error *mark_pages(struct ovm_dump *dump)
+{
+	_cleanup_free_ struct ovm_pages_spot *spots = NULL;
+	size_t nr = 0;
+
+	if (!ovm_copier_sifts(&dump->copier_options))
+		return NULL;
+	struct ovm_error *err = ovm_state_list_patches(&dump->state, &spots, &nr);
+
+	return err ? err : ovm_pages_mark(&dump->pages, dump->state.tree, spots, nr);
+}
 
 static struct ovm_error *finish_copy(struct ovm_dump *dump, uint64_t max_left, bool *done)
 {
@@ -245,6 +263,8 @@ static struct ovm_error *take(struct ovm_dump *dump, uint64_t max_left, bool *do
 		err = ovm_dump_check_stop(dump);
 	if (!err)
 		err = find_pages(dump, dump->state.tree, &dump->pages);
+	if (!err)
+		err = mark_pages(dump);
 	return err ? err : finish_copy(dump, max_left, done);
 }
 

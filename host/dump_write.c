@@ -19,6 +19,8 @@ static void warn(void *arg, const char *message)
 static struct ovm_image_stats make_stats(const struct ovm_dump *dump)
 {
 	const struct ovm_dump_result *result = &dump->result;
+	const struct ovm_page_counts *private = &dump->pages.private, *shmem = &dump->pages.shmem;
+	const uint64_t shpages = shmem->written + shmem->zero + shmem->parent;
 	uint64_t frozen_us = dump->frozen_at ? ovm_now_us() - dump->frozen_at : result->frozen_us;
 
 	return (struct ovm_image_stats){
@@ -26,10 +28,12 @@ static struct ovm_image_stats make_stats(const struct ovm_dump *dump)
 		.frozen_us = (uint32_t)(dump->freezer ? frozen_us : result->paused_us),
 		.memdump_us = (uint32_t)(result->walk_us + result->copy_us),
 		.memwrite_us = (uint32_t)result->copy_us,
-		.pages_scanned = dump->pages.scanned - dump->pages.shmem_pages,
-		.pages_written = dump->pages.private_pages,
-		.shpages_scanned = dump->pages.shmem_pages,
-		.shpages_written = dump->pages.shmem_pages,
+		.pages_scanned = dump->pages.scanned - shpages,
+		.pages_skipped_parent = private->parent,
+		.pages_written = private->written,
+		.shpages_scanned = shpages,
+		.shpages_skipped_parent = shmem->parent,
+		.shpages_written = shmem->written,
 	};
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -203,6 +204,73 @@ struct ovm_error *ovm_output_begin(const char *directory, struct ovm_output **re
 	return NULL;
 }
 
+/* The path from the directory @from to @to; both are absolute, without links or dots. */
+static char *relative_path(const char *from, const char *to)
+{
+	size_t same = 0, len = strlen(to), ups = 0;
+
+	/* Up to where the components are the same. */
+	for (size_t i = 0; from[i] == to[i] || !from[i] || !to[i]; i++) {
+		if ((!from[i] || from[i] == '/') && (!to[i] || to[i] == '/'))
+			same = i;
+		if (!from[i] || !to[i])
+			break;
+	}
+	for (const char *p = from + same; *p; p++)
+		ups += *p == '/' && p[1] && p[1] != '/';
+	char *path = calloc(1, 3 * ups + len - same + 2);
+
+	for (size_t i = 0; path && i < ups; i++)
+		strcat(path, i ? "/.." : "..");
+	for (to += same; *to == '/'; to++)
+		;
+	if (path && *to && *path)
+		strcat(path, "/");
+	if (path)
+		strcat(path, *to || *path ? to : ".");
+	return path;
+}
+
+/* Where the images will be. */
+static char *final_path(const struct ovm_output *output)
+{
+	_cleanup_free_ char *parent = NULL, *fd_path = NULL;
+	char *path = NULL;
+
+	if (asprintf(&fd_path, "/proc/self/fd/%d", output->parent_fd) < 0)
+		return NULL;
+	parent = realpath(fd_path, NULL);
+	if (!parent ||
+	    asprintf(&path, "%s/%s", strcmp(parent, "/") ? parent : "", output->name) < 0)
+		return NULL;
+	return path;
+}
+
+struct ovm_error *ovm_output_link(struct ovm_output *output, const char *name,
+				  const char *directory)
+{
+	_cleanup_free_ char *to = realpath(directory, NULL);
+	_cleanup_free_ char *from = final_path(output);
+	_cleanup_free_ char *path = NULL;
+	struct stat wanted, found;
+
+	if (!to)
+		return ovm_error_errno(OVM_ERROR_USAGE, errno, directory, "can't find %s",
+				       directory);
+	path = from ? relative_path(from, to) : NULL;
+	if (!path)
+		return ovm_error_no_memory();
+	if (symlinkat(path, output->fd, name))
+		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name,
+				       "can't make the link %s to %s", name, path);
+	if (stat(directory, &wanted) || fstatat(output->fd, name, &found, 0) ||
+	    wanted.st_dev != found.st_dev || wanted.st_ino != found.st_ino)
+		return ovm_error_format(OVM_ERROR_OUTPUT,
+					"a link to %s that begins at %s doesn't lead there",
+					directory, output->directory);
+	return NULL;
+}
+
 /* At how many images the whole file system is written to disk, with what others have there. */
 enum { MANY_FILES = 64 };
 
@@ -237,7 +305,7 @@ static struct ovm_error *sync_files(const struct ovm_output *output)
 	}
 	rewinddir(dir);
 	while (!err && (entry = readdir(dir)))
-		if (!is_dot(entry->d_name))
+		if (!is_dot(entry->d_name) && entry->d_type != DT_LNK)
 			err = sync_file(output, entry->d_name);
 	fsync(output->fd);
 	return err;

@@ -26,6 +26,14 @@ struct ovm_error *ovm_output_begin(const char *directory, struct ovm_output **re
 int ovm_output_fd(const struct ovm_output *output);
 
 /**
+ * Make the symbolic link @name to a directory, relative to the one that the images will be in.
+ *
+ * Errors: OVM_ERROR_OUTPUT; OVM_ERROR_USAGE if there is no such directory.
+ */
+struct ovm_error *ovm_output_link(struct ovm_output *output, const char *name,
+				  const char *directory);
+
+/**
  * Make what was written durable and give the directory its name.
  *
  * Errors: OVM_ERROR_OUTPUT; the output must still be ended.

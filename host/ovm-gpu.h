@@ -204,6 +204,15 @@ struct ovm_dump_options {
 	 */
 	const char *const *externals;
 	size_t nr_externals;
+	/** Leave out pages that are all zero, where CRIU makes zeroes of what is missing. */
+	bool skip_zero;
+	/**
+	 * Images of an earlier dump, or NULL: pages that they hold, at the same addresses of
+	 * processes with the same pids, are left to them. They have to be kept, in the same place
+	 * relative to the new ones, whose symbolic link "parent" leads there. They may have a
+	 * parent themselves.
+	 */
+	const char *parent_directory;
 };
 
 /** Figures of a dump; times in microseconds. */
@@ -231,6 +240,8 @@ struct ovm_dump_result {
 	/** Pages copied under the last pause, and how many of them of shared memory: what others
 	 * may write. */
 	uint64_t pages_paused, shmem_pages_paused;
+	/** Pages that were left out as zero, and to the parent's images; shared memory included. */
+	uint64_t zero_pages, parent_pages;
 };
 
 /**

@@ -34,10 +34,13 @@ static bool has_place_in_ram(const struct ovm_stored *piece)
 /* Let @last grow by @next, if they are one piece. */
 static bool join(struct ovm_stored *last, const struct ovm_stored *next)
 {
-	if (last->state != next->state || piece_end(last) != next->va ||
-	    last->offset + bytes(last->nr_pages) != next->offset)
+	if (last->state != next->state || last->kind != next->kind || piece_end(last) != next->va)
+		return false;
+	if (last->kind == OVM_SIFTED_RAW && last->offset + bytes(last->nr_pages) != next->offset)
 		return false;
 	if (has_place_in_ram(last) && last->gpa + bytes(last->nr_pages) != next->gpa)
+		return false;
+	if (last->state == OVM_STORED_TODO && last->flags != next->flags)
 		return false;
 	last->nr_pages += next->nr_pages;
 	return true;
@@ -89,6 +92,14 @@ static void block(struct update *update, const struct ovm_run *run, uint64_t nr_
 		changes->first_blocked = run;
 }
 
+/* Give pages a place in the file. */
+static void place(struct ovm_page_store *store, struct ovm_stored *piece)
+{
+	piece->kind = OVM_SIFTED_RAW;
+	piece->offset = store->end;
+	store->end += bytes(piece->nr_pages);
+}
+
 /* Pages of @run from @va up to @end, which the store doesn't have. */
 static struct ovm_error *add_new(struct update *update, const struct ovm_run *run, uint64_t va,
 				 uint64_t end)
@@ -96,24 +107,42 @@ static struct ovm_error *add_new(struct update *update, const struct ovm_run *ru
 	struct ovm_stored piece = {
 		.va = va,
 		.nr_pages = (end - va) >> OVM_PAGE_SHIFT,
-		.offset = update->to.end,
 		.gpa = run->gpa + (va - run->va),
+		.flags = run->flags & OVM_PAGES_FLAGS,
 	};
 
 	if (!in_ram(run)) {
 		block(update, run, piece.nr_pages);
 		return NULL;
 	}
-	update->to.end += end - va;
+	if (update->to.sifted)
+		piece.kind = OVM_SIFTED_NOT;
+	else
+		place(&update->to, &piece);
 	update->changes->appeared += piece.nr_pages;
 	update->changes->todo += piece.nr_pages;
 	return push(update, &piece);
+}
+
+/* Whether pages may be what they were found to be, by the rules for where they are now. */
+static bool allowed(enum ovm_sifted kind, uint8_t flags)
+{
+	switch (kind) {
+	case OVM_SIFTED_ZERO:
+		return (flags & OVM_PAGES_ZERO_BACKED) && !(flags & OVM_PAGES_WHOLE);
+	case OVM_SIFTED_PARENT:
+		return !(flags & OVM_PAGES_WHOLE);
+	default:
+		return true;
+	}
 }
 
 /* What becomes of a piece that is within @run. */
 static enum ovm_stored_state new_state(const struct ovm_stored *piece, const struct ovm_run *run,
 				       uint64_t gpa)
 {
+	if (!allowed(piece->kind, run->flags))
+		return in_ram(run) ? OVM_STORED_TODO : OVM_STORED_LOST;
 	if (piece->state == OVM_STORED_VALID)
 		return OVM_STORED_VALID;
 	if (!in_ram(run))
@@ -134,6 +163,8 @@ static struct ovm_error *add_known(struct update *update, const struct ovm_run *
 		.offset = old->offset + (va - old->va),
 		.gpa = old->gpa + (va - old->va),
 		.state = old->state,
+		.kind = old->kind,
+		.flags = run->flags & OVM_PAGES_FLAGS,
 	};
 	uint64_t gpa = run->gpa + (va - run->va);
 
@@ -180,7 +211,11 @@ static struct ovm_error *add_run(struct update *update, const struct ovm_run *ru
 struct ovm_error *ovm_page_store_update(struct ovm_page_store *store, const struct ovm_run *runs,
 					size_t nr, struct ovm_page_changes *changes)
 {
-	struct update update = {.from = store, .to = {.end = store->end}, .changes = changes};
+	struct update update = {
+		.from = store,
+		.to = {.sifted = store->sifted, .end = store->end},
+		.changes = changes,
+	};
 	struct ovm_error *err = NULL;
 	uint64_t end = 0;
 
@@ -202,8 +237,6 @@ struct ovm_error *ovm_page_store_update(struct ovm_page_store *store, const stru
 	return NULL;
 }
 
-/* ---- copying --------------------------------------------------------------------------------- */
-
 static void join_all(struct ovm_page_store *store)
 {
 	size_t nr = 0;
@@ -221,6 +254,98 @@ void ovm_page_store_distrust(struct ovm_page_store *store)
 	join_all(store);
 }
 
+/* ---- sifting --------------------------------------------------------------------------------- */
+
+struct ovm_error *ovm_page_store_unsifted(const struct ovm_page_store *store,
+					  struct ovm_sift_piece **ret, size_t *ret_nr,
+					  uint64_t *ret_pages)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < store->nr && store->sifted; i++)
+		nr += store->pieces[i].state == OVM_STORED_TODO;
+	struct ovm_sift_piece *pieces = calloc(nr + 1, sizeof(*pieces));
+
+	if (!pieces)
+		return ovm_error_no_memory();
+	*ret_nr = nr;
+	*ret_pages = 0;
+	nr = 0;
+	for (size_t i = 0; i < store->nr && nr < *ret_nr; i++) {
+		const struct ovm_stored *piece = &store->pieces[i];
+
+		if (piece->state != OVM_STORED_TODO)
+			continue;
+		pieces[nr++] = (struct ovm_sift_piece){
+			.va = piece->va,
+			.gpa = piece->gpa,
+			.nr_pages = piece->nr_pages,
+			.first = *ret_pages,
+			.flags = piece->flags,
+		};
+		*ret_pages += piece->nr_pages;
+	}
+	*ret = pieces;
+	return NULL;
+}
+
+/* Cut a piece to be copied by what its pages are. */
+static struct ovm_error *sift_piece(struct update *update, const struct ovm_stored *piece,
+				    const uint8_t *answer)
+{
+	struct ovm_error *err = NULL;
+	uint64_t nr;
+
+	for (uint64_t i = 0; i < piece->nr_pages && !err; i += nr) {
+		struct ovm_stored part = *piece;
+
+		for (nr = 1; i + nr < piece->nr_pages && answer[i + nr] == answer[i];)
+			nr++;
+		part.va += bytes(i);
+		part.gpa += bytes(i);
+		part.nr_pages = nr;
+		if (answer[i] != OVM_SIFTED_RAW)
+			part.kind = (enum ovm_sifted)answer[i];
+		else if (piece->kind == OVM_SIFTED_RAW)
+			part.offset += bytes(i);
+		else
+			place(&update->to, &part);
+		err = push(update, &part);
+	}
+	return err;
+}
+
+struct ovm_error *ovm_page_store_sift(struct ovm_page_store *store, const uint8_t *answer)
+{
+	struct update update = {.to = {.sifted = store->sifted, .end = store->end}};
+	struct ovm_error *err = NULL;
+
+	for (size_t i = 0; i < store->nr && !err; i++) {
+		const struct ovm_stored *piece = &store->pieces[i];
+
+		if (piece->state != OVM_STORED_TODO) {
+			err = push(&update, piece);
+			continue;
+		}
+		err = sift_piece(&update, piece, answer);
+		answer += piece->nr_pages;
+	}
+	if (err) {
+		free(update.to.pieces);
+		return err;
+	}
+	free(store->pieces);
+	*store = update.to;
+	return NULL;
+}
+
+/* ---- copying --------------------------------------------------------------------------------- */
+
+static bool is_to_be_copied(const struct ovm_stored *piece)
+{
+	return piece->state == OVM_STORED_TODO && piece->kind == OVM_SIFTED_RAW;
+}
+
 static int compare_offsets(const void *a, const void *b)
 {
 	const struct ovm_copy_run *x = a, *y = b;
@@ -234,7 +359,7 @@ struct ovm_error *ovm_page_store_todo(const struct ovm_page_store *store, struct
 	size_t nr = 0;
 
 	for (size_t i = 0; i < store->nr; i++)
-		nr += store->pieces[i].state == OVM_STORED_TODO;
+		nr += is_to_be_copied(&store->pieces[i]);
 	struct ovm_copy_run *runs = calloc(nr + 1, sizeof(*runs));
 
 	if (!runs)
@@ -243,7 +368,7 @@ struct ovm_error *ovm_page_store_todo(const struct ovm_page_store *store, struct
 	for (size_t i = 0; i < store->nr; i++) {
 		const struct ovm_stored *piece = &store->pieces[i];
 
-		if (piece->state == OVM_STORED_TODO)
+		if (is_to_be_copied(piece))
 			runs[nr++] =
 				(struct ovm_copy_run){piece->gpa, piece->nr_pages, piece->offset};
 	}
@@ -263,6 +388,23 @@ void ovm_page_store_copied(struct ovm_page_store *store, bool paused)
 
 /* ---- what becomes of it ---------------------------------------------------------------------- */
 
+struct ovm_page_counts ovm_page_store_count(const struct ovm_page_store *store)
+{
+	struct ovm_page_counts counts = {0};
+
+	for (size_t i = 0; i < store->nr; i++) {
+		const struct ovm_stored *piece = &store->pieces[i];
+
+		if (piece->kind == OVM_SIFTED_ZERO)
+			counts.zero += piece->nr_pages;
+		else if (piece->kind == OVM_SIFTED_PARENT)
+			counts.parent += piece->nr_pages;
+		else
+			counts.written += piece->nr_pages;
+	}
+	return counts;
+}
+
 struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
 					 struct ovm_image_pagemap_entry **ret, size_t *ret_nr)
 {
@@ -274,12 +416,15 @@ struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < store->nr; i++) {
 		const struct ovm_stored *piece = &store->pieces[i];
+		bool in_parent = piece->kind == OVM_SIFTED_PARENT;
 
-		if (nr && piece->va == end)
+		if (piece->kind != OVM_SIFTED_RAW && !in_parent)
+			continue;
+		if (nr && piece->va == end && entries[nr - 1].in_parent == in_parent)
 			entries[nr - 1].nr_pages += piece->nr_pages;
 		else
-			entries[nr++] =
-				(struct ovm_image_pagemap_entry){piece->va, piece->nr_pages};
+			entries[nr++] = (struct ovm_image_pagemap_entry){piece->va, piece->nr_pages,
+									 in_parent};
 		end = piece_end(piece);
 	}
 	*ret = entries;
@@ -292,6 +437,8 @@ bool ovm_page_store_arranged(const struct ovm_page_store *store)
 	uint64_t offset = 0;
 
 	for (size_t i = 0; i < store->nr; i++) {
+		if (store->pieces[i].kind != OVM_SIFTED_RAW)
+			continue;
 		if (store->pieces[i].offset != offset)
 			return false;
 		offset += bytes(store->pieces[i].nr_pages);
@@ -355,6 +502,8 @@ struct ovm_error *ovm_page_store_arrange(const struct ovm_page_store *store, int
 	if (!buf)
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < store->nr; i++) {
+		if (store->pieces[i].kind != OVM_SIFTED_RAW)
+			continue;
 		if (!move(from, to, &store->pieces[i], offset, buf))
 			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name,
 					       "can't arrange the pages of %s anew", name);

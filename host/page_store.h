@@ -10,6 +10,9 @@
  * Pages have their places in the file in the order in which they were first
  * met.  What an image wants is the order of addresses; mostly that is the same,
  * else the file is arranged anew in the end.
+ *
+ * With @sifted, a page has a place only once it was looked at: one that need not
+ * be in the file has none.
  */
 #ifndef OVM_HOST_PAGE_STORE_H
 #define OVM_HOST_PAGE_STORE_H
@@ -19,6 +22,8 @@
 #include <stdint.h>
 
 #include "host/image/image.h"
+#include "host/pages.h"
+#include "host/sift.h"
 #include "kernels-cuda/engine.h"
 #include "vmi/error.h"
 
@@ -33,18 +38,24 @@ enum ovm_stored_state {
 	OVM_STORED_LOST,
 };
 
-/** Pages at consecutive addresses, at consecutive places in the file. */
+/** Pages at consecutive addresses, at consecutive places in the file if they have some. */
 struct ovm_stored {
 	uint64_t va;
 	uint64_t nr_pages;
-	/** Byte in the file. */
+	/** OVM_SIFTED_RAW: byte in the file. */
 	uint64_t offset;
 	/** TODO, COPIED: where in RAM, consecutively. */
 	uint64_t gpa;
 	enum ovm_stored_state state;
+	/** TODO: what it was when it was last looked at. */
+	enum ovm_sifted kind;
+	/** TODO: enum ovm_pages_flags of where it was found. */
+	uint8_t flags;
 };
 
 struct ovm_page_store {
+	/** Pages are looked at before they get a place. */
+	bool sifted;
 	/** In order of address. */
 	struct ovm_stored *pieces;
 	size_t nr;
@@ -78,12 +89,26 @@ struct ovm_error *ovm_page_store_update(struct ovm_page_store *store, const stru
 /** Forget that any copy is right, or was made. */
 void ovm_page_store_distrust(struct ovm_page_store *store);
 
+/**
+ * What is to be looked at before it can be copied, by address, with the places in the answer; the
+ * caller frees *@ret. There is nothing if the store isn't sifted.
+ */
+struct ovm_error *ovm_page_store_unsifted(const struct ovm_page_store *store,
+					  struct ovm_sift_piece **ret, size_t *ret_nr,
+					  uint64_t *ret_pages);
+
+/** Take the answer, an enum ovm_sifted for each page that was to be looked at. */
+struct ovm_error *ovm_page_store_sift(struct ovm_page_store *store, const uint8_t *answer);
+
 /** What is to be copied, by rising offset; the caller frees *@ret. */
 struct ovm_error *ovm_page_store_todo(const struct ovm_page_store *store, struct ovm_copy_run **ret,
 				      size_t *ret_nr);
 
 /** All that was to be copied is; it is right at once if the guest was paused. */
 void ovm_page_store_copied(struct ovm_page_store *store, bool paused);
+
+/** Count the pages. */
+struct ovm_page_counts ovm_page_store_count(const struct ovm_page_store *store);
 
 /** The pagemap, adjacent addresses joined; the caller frees *@ret. */
 struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,

@@ -372,16 +372,16 @@ static struct ovm_error *check_amount(const struct look *look, const struct ovm_
 	uint64_t ram_pages = ovm_engine_ram_size(look->engine) >> PAGE_SHIFT;
 
 	if (nr_pages / MAX_SHARING <= ram_pages &&
-	    look->pages->private_pages / MAX_SHARING_ALL <= ram_pages &&
-	    look->pages->shmem_pages <= ram_pages)
+	    look->pages->private.written / MAX_SHARING_ALL <= ram_pages &&
+	    look->pages->shmem.written <= ram_pages)
 		return NULL;
 
 	struct ovm_error *err = ovm_error_format(
 		OVM_ERROR_BUDGET,
 		"%llu pages of a process, %llu of all, %llu of shared memory are more than %llu "
 		"pages of RAM account for: page tables are damaged",
-		(unsigned long long)nr_pages, (unsigned long long)look->pages->private_pages,
-		(unsigned long long)look->pages->shmem_pages, (unsigned long long)ram_pages);
+		(unsigned long long)nr_pages, (unsigned long long)look->pages->private.written,
+		(unsigned long long)look->pages->shmem.written, (unsigned long long)ram_pages);
 
 	if (file->process) {
 		err->pid = file->process->pid;
@@ -408,7 +408,7 @@ static struct ovm_error *look_private(const struct look *look,
 		uint64_t nr = count_pages(file);
 
 		file->outsiders = process->mm.used_by_others;
-		look->pages->private_pages += nr;
+		look->pages->private.written += nr;
 		for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
 			look->pages->scanned += walked->pages[kind];
 		err = check_amount(look, file, nr);
@@ -435,7 +435,7 @@ static struct ovm_error *look_shmem(const struct look *look, const struct ovm_re
 	file->shmem = shmem;
 	file->outsiders = !shmem->exclusive || outsiders;
 	nr = count_pages(file);
-	look->pages->shmem_pages += nr;
+	look->pages->shmem.written += nr;
 	look->pages->scanned += nr;
 	return check_amount(look, file, 0);
 }
@@ -491,6 +491,13 @@ void ovm_pages_deinit(struct ovm_pages *pages)
 	memset(pages, 0, sizeof(*pages));
 }
 
+uint64_t ovm_pages_object_number(const struct ovm_rec_shmem *shmem)
+{
+	if (shmem->segment)
+		return (uint32_t)shmem->segment->perm.id;
+	return shmem->ino && shmem->ino <= UINT32_MAX ? shmem->ino : OVM_PAGES_NO_NUMBER;
+}
+
 void ovm_pages_name(uint32_t id, char name[OVM_PAGES_NAME])
 {
 	snprintf(name, OVM_PAGES_NAME, "pages-%u.img", id);
@@ -506,6 +513,8 @@ static bool find_offset(const struct ovm_pages_file *file, uint64_t address, siz
 		const struct ovm_image_pagemap_entry *entry = &file->entries[i];
 		uint64_t size = entry->nr_pages << PAGE_SHIFT;
 
+		if (entry->in_parent)
+			continue;
 		if (address - entry->address < size) {
 			*ret = offset + (address - entry->address);
 			return len <= size - (address - entry->address);

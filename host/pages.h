@@ -22,6 +22,8 @@ struct ovm_pages_file {
 	size_t nr_runs;
 	/** Others than the process may write these pages. */
 	bool outsiders;
+	/** The number by which the parent's images were asked; set when the pages are copied. */
+	uint64_t number;
 	/** Set when the pages are copied. */
 	struct ovm_image_pagemap_entry *entries;
 	size_t nr_entries;
@@ -30,13 +32,20 @@ struct ovm_pages_file {
 	const struct ovm_rec_shmem *shmem;
 };
 
+/** Pages by what becomes of them: written; left out as zero; left to the parent's images. */
+struct ovm_page_counts {
+	uint64_t written, zero, parent;
+};
+
 /** All pages of a tree. */
 struct ovm_pages {
 	/** Private memory of all processes but zombies, in the order of the tree; shared memory. */
 	struct ovm_pages_file *files;
 	size_t nr_files, nr_private;
-	/** Pages whose tables were looked at, and pages to be written. */
-	uint64_t scanned, private_pages, shmem_pages;
+	/** Pages whose tables were looked at. */
+	uint64_t scanned;
+	/** Pages to be written, as found and, once they are copied, as they were written. */
+	struct ovm_page_counts private, shmem;
 };
 
 /**
@@ -58,6 +67,12 @@ struct ovm_error *ovm_pages_look(struct ovm_engine *engine, struct ovm_kernel *k
  * OVM_ERROR_INCONSISTENT for pages that are on the move, OVM_ERROR_CORRUPT.
  */
 struct ovm_error *ovm_pages_check_run(int32_t pid, const struct ovm_run *run);
+
+/** No number is known to be the one in the images. */
+#define OVM_PAGES_NO_NUMBER UINT64_MAX
+
+/** The number of a shared memory object in the images, unless those have to be made up. */
+uint64_t ovm_pages_object_number(const struct ovm_rec_shmem *shmem);
 
 /** Release what was found; also what is all zero. */
 void ovm_pages_deinit(struct ovm_pages *pages);

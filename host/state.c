@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "host/image/report.h"
+#include "host/pages_mark.h"
 #include "vmi/cleanup.h"
 #include "xsave.h"
 
@@ -517,6 +518,37 @@ struct ovm_error *ovm_state_take(struct ovm *ovm, int32_t pid, struct ovm_state 
 	if (err)
 		ovm_state_deinit(ret);
 	return err;
+}
+
+struct ovm_error *ovm_state_list_patches(const struct ovm_state *state, struct ovm_pages_spot **ret,
+					 size_t *ret_nr)
+{
+	size_t nr = 0, max = 0;
+
+	for (size_t i = 0; i < state->nr_processes; i++)
+		max += state->processes[i].nr_threads;
+	struct ovm_pages_spot *spots = calloc(2 * max + 1, sizeof(*spots));
+
+	if (!spots)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < state->nr_processes; i++) {
+		const struct ovm_state_process *process = &state->processes[i];
+
+		for (size_t j = 0; j < process->nr_threads && !process->rec->zombie; j++) {
+			const struct ovm_settle_patch *patch = &process->patches[j];
+			const uint64_t mask = ~(uint64_t)(OVM_PAGE_SIZE - 1);
+
+			if (!patch->address || !patch->len)
+				continue;
+			spots[nr++] =
+				(struct ovm_pages_spot){process->rec->index, patch->address & mask};
+			spots[nr++] = (struct ovm_pages_spot){
+				process->rec->index, (patch->address + patch->len - 1) & mask};
+		}
+	}
+	*ret = spots;
+	*ret_nr = nr;
+	return NULL;
 }
 
 static struct ovm_error *patch_process(struct ovm *ovm, struct ovm_state_process *process,

@@ -73,6 +73,12 @@ typedef struct ovm_error *ovm_state_write_fn(void *arg, const struct ovm_rec_pro
 					     uint64_t address, const void *bytes, size_t len,
 					     bool *done);
 
+struct ovm_pages_spot;
+
+/** The pages that patches of the threads are for; the caller frees *@ret. */
+struct ovm_error *ovm_state_list_patches(const struct ovm_state *state, struct ovm_pages_spot **ret,
+					 size_t *ret_nr);
+
 /**
  * Apply the patches of all threads to the saved memory, and settle for other registers where that
  * can't be done: before images of the threads are made.

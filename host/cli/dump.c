@@ -36,6 +36,11 @@ static const char usage[] =
 	"  --external NAME        let a Unix socket (unix[INODE], its own) or a pipe\n"
 	"                         (pipe[INODE]) lead to processes that are not dumped; may be\n"
 	"                         given several times\n"
+	"  --skip-zero            leave out pages that are all zero, where 'criu restore' makes\n"
+	"                         zeroes of what is missing\n"
+	"  --parent DIR           images of an earlier dump: leave pages to them that are the\n"
+	"                         same there; DIR has to be kept beside the new images, which\n"
+	"                         have a relative link to it\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -108,6 +113,8 @@ static struct json_object *result_json(const struct ovm_dump_options *options,
 		{"pages_recopied", result->pages_recopied},
 		{"pages_paused", result->pages_paused},
 		{"shmem_pages_paused", result->shmem_pages_paused},
+		{"zero_pages", result->zero_pages},
+		{"parent_pages", result->parent_pages},
 		{"rounds", result->rounds},
 		{"attempts", result->attempts},
 		{"wait_us", result->wait_us},
@@ -145,6 +152,11 @@ static int report(const struct cli_common *common, const struct ovm_dump_options
 	       result->nr_threads == 1 ? "" : "s",
 	       (unsigned long)(result->pages_written + result->shmem_pages_written),
 	       (double)result->bytes_written / (1 << 20), (double)result->paused_us / 1000);
+	if (result->zero_pages)
+		printf("%lu zero pages left out, ", (unsigned long)result->zero_pages);
+	if (result->parent_pages)
+		printf("%lu pages left to %s, ", (unsigned long)result->parent_pages,
+		       options->parent_directory);
 	if (result->frozen_us)
 		printf("frozen for %.1f ms, ", (double)result->frozen_us / 1000);
 	printf("now %s\n", outcomes[options->leave]);
@@ -218,6 +230,12 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 			return cli_usage_error(common, "--external was given too often");
 		externals[dump->nr_externals++] = optarg;
 		return -1;
+	case CLI_OPT_SPECIFIC + 6:
+		dump->skip_zero = true;
+		return -1;
+	case CLI_OPT_SPECIFIC + 7:
+		dump->parent_directory = optarg;
+		return -1;
 	}
 	return -1;
 }
@@ -259,6 +277,8 @@ static int parse_all(int argc, char **argv, struct cli_common *common,
 		{"tcp-established", no_argument, NULL, CLI_OPT_SPECIFIC + 3},
 		{"shell-job", no_argument, NULL, CLI_OPT_SPECIFIC + 4},
 		{"external", required_argument, NULL, CLI_OPT_SPECIFIC + 5},
+		{"skip-zero", no_argument, NULL, CLI_OPT_SPECIFIC + 6},
+		{"parent", required_argument, NULL, CLI_OPT_SPECIFIC + 7},
 		{NULL, 0, NULL, 0},
 	};
 	int opt, status = -1;

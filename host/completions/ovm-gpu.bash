@@ -16,7 +16,7 @@ _ovm_gpu() {
 		_filedir
 		return
 		;;
-	-D | --images-dir)
+	-D | --images-dir | --parent)
 		_filedir -d
 		return
 		;;
@@ -35,8 +35,8 @@ _ovm_gpu() {
 	ps) options+=' --all' ;;
 	dump)
 		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
-		options+=' --tcp-established --shell-job --external --backend --jobs'
-		options+=' --ghost-limit --timeout'
+		options+=' --tcp-established --shell-job --external --skip-zero --parent'
+		options+=' --backend --jobs --ghost-limit --timeout'
 		;;
 	thaw | kill) options+=' --tree --cgroup --timeout' ;;
 	esac

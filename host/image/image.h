@@ -37,6 +37,8 @@ struct ovm_image_pagemap_entry {
 	uint64_t address;
 	/** Pages; may exceed 32 bits: the writer splits. */
 	uint64_t nr_pages;
+	/** Not in the pages image: the images of the parent have them. */
+	bool in_parent;
 };
 
 struct ovm_image_pagemap {
@@ -44,6 +46,8 @@ struct ovm_image_pagemap {
 	size_t nr;
 	/** N of pages-N.img. */
 	uint32_t pages_id;
+	/** The number by which the parent's images have the same memory: that of this pagemap. */
+	uint64_t number;
 };
 
 struct ovm_image_shmem {

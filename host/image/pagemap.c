@@ -16,6 +16,7 @@
 enum {
 	PAGE_SHIFT = 12,
 	/* Flags of an entry. */
+	PE_PARENT = 1,
 	PE_LAZY = 2,
 	PE_PRESENT = 4,
 	/* Bytes of an entry have to fit into 32 bits nowhere, but its pages times 4096 into 63. */
@@ -27,6 +28,8 @@ struct walk {
 	/* Where the next pages lie, or NULL with @flat. */
 	const struct ovm_rec_vma *vma;
 	bool flat;
+	/* What the entries being added are. */
+	uint32_t flags;
 	PagemapEntry entry;
 };
 
@@ -78,15 +81,30 @@ static struct ovm_error *add_in_areas(struct walk *walk, uint64_t address, uint6
 			return ovm_error_address(OVM_ERROR_CORRUPT, address,
 						 "a page lies in no memory area");
 		uint64_t part = (walk->vma->end - address) >> PAGE_SHIFT;
-		uint32_t lazy = ovm_image_vma_may_be_lazy(walk->vma) ? PE_LAZY : 0;
+		uint32_t lazy = walk->flags == PE_PRESENT && ovm_image_vma_may_be_lazy(walk->vma)
+					? PE_LAZY
+					: 0;
 
 		if (!part || part > nr)
 			part = nr;
-		err = add(walk, address, part, PE_PRESENT | lazy);
+		err = add(walk, address, part, walk->flags | lazy);
 		address += part << PAGE_SHIFT;
 		nr -= part;
 	}
 	return err;
+}
+
+/* CRIU looks in the parent's images for a pagemap of the same number. */
+static struct ovm_error *check_number(const struct ovm_image_pagemap *pagemap, uint64_t number)
+{
+	for (size_t i = 0; i < pagemap->nr && pagemap->number != number; i++)
+		if (pagemap->entries[i].in_parent)
+			return ovm_error_format(OVM_ERROR_NOT_DUMPABLE,
+						"shared memory %llu has another number (%llu) than "
+						"its inode: dump without a parent",
+						(unsigned long long)pagemap->number,
+						(unsigned long long)number);
+	return NULL;
 }
 
 static struct ovm_error *add_entries(struct walk *walk, const struct ovm_image_pagemap *pagemap)
@@ -102,8 +120,9 @@ static struct ovm_error *add_entries(struct walk *walk, const struct ovm_image_p
 			return ovm_error_address(OVM_ERROR_CORRUPT, entry->address,
 						 "pages are out of order");
 		last = entry->address + (entry->nr_pages << PAGE_SHIFT);
+		walk->flags = entry->in_parent ? PE_PARENT : PE_PRESENT;
 		if (walk->flat)
-			err = add(walk, entry->address, entry->nr_pages, PE_PRESENT);
+			err = add(walk, entry->address, entry->nr_pages, walk->flags);
 		else
 			err = add_in_areas(walk, entry->address, entry->nr_pages);
 	}
@@ -116,8 +135,10 @@ struct ovm_error *ovm_image_pagemap_write(int dir_fd, enum ovm_image_type type, 
 {
 	_cleanup_image_file_ struct ovm_image_file *image = NULL;
 	PagemapHead head = PAGEMAP_HEAD__INIT;
-	struct ovm_error *err = ovm_image_file_create(dir_fd, type, number, &image);
+	struct ovm_error *err = check_number(pagemap, number);
 
+	if (!err)
+		err = ovm_image_file_create(dir_fd, type, number, &image);
 	if (err)
 		return err;
 	struct walk walk = {

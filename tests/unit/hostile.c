@@ -127,7 +127,7 @@ static struct ovm_error *copy_pages(struct hostile *hostile, struct ovm_pages *p
 static void write_images(struct hostile *hostile, struct ovm_state *state, struct ovm_pages *pages,
 			 struct hostile_result *ret)
 {
-	const uint64_t nr_pages = pages->private_pages + pages->shmem_pages;
+	const uint64_t nr_pages = pages->private.written + pages->shmem.written;
 	struct patching patching = {hostile, pages};
 	struct ovm_state_images images;
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "host/page_store.h"
+#include "host/sift.h"
 #include "test_engine_guest.h"
 #include "test.h"
 
@@ -98,9 +99,9 @@ static void move(struct fixture *f, uint64_t va, uint64_t gpa)
 	memset(f->guest.ram + from, 0xee, PAGE);
 }
 
-static void init(struct fixture *f)
+static void init_with(struct fixture *f, bool skip_zero)
 {
-	struct ovm_copier_options options = {.first_id = FIRST_ID};
+	struct ovm_copier_options options = {.first_id = FIRST_ID, .skip_zero = skip_zero};
 
 	memset(f, 0, sizeof(*f));
 	f->dir_fd = -1;
@@ -114,6 +115,11 @@ static void init(struct fixture *f)
 	ASSERT_OK(ovm_copier_create(&options, &f->copier));
 	for (unsigned int i = 0; i < NR; i++)
 		put(f, page_va(i), FRAMES + i * PAGE);
+}
+
+static void init(struct fixture *f)
+{
+	init_with(f, false);
 }
 
 /* What ovm_pages_look() makes of a process. */
@@ -134,6 +140,8 @@ static void look(struct fixture *f)
 	f->files[0].runs = f->walked->runs;
 	f->files[0].nr_runs = f->walked->nr_runs;
 	f->files[0].process = &process;
+	for (size_t i = 0; i < f->walked->nr_runs; i++)
+		f->walked->runs[i].flags |= OVM_PAGES_ZERO_BACKED;
 	f->pages.files = f->files;
 	f->pages.nr_files = f->pages.nr_private = 1;
 }
@@ -180,7 +188,7 @@ static void check_file(struct fixture *f, uint64_t nr_pages)
 		}
 	}
 	ASSERT_EQ_U64(nr, nr_pages);
-	ASSERT_EQ_U64(f->pages.private_pages, nr_pages);
+	ASSERT_EQ_U64(f->pages.private.written, nr_pages);
 	ASSERT_TRUE(!fstat(fd, &st));
 	ASSERT_EQ_U64((uint64_t)st.st_size, nr_pages * PAGE);
 	close(fd);
@@ -433,11 +441,45 @@ OVM_TEST(copier, takes_what_others_may_write_in_the_end_only)
 	ASSERT_TRUE(done);
 	ASSERT_EQ_U64(f.stats.copied, 6);
 	ASSERT_EQ_U64(f.stats.shmem, 6);
-	ASSERT_EQ_U64(f.pages.shmem_pages, 6);
+	ASSERT_EQ_U64(f.pages.shmem.written, 6);
 	ASSERT_EQ_U64(f.files[1].id, FIRST_ID + 1);
 	ASSERT_EQ_U64(f.files[1].nr_entries, 2);
 	ASSERT_OK(ovm_copier_arrange(f.copier));
 	check_file(&f, NR);
+}
+
+static void clear(struct fixture *f, unsigned int i)
+{
+	uint64_t *entry = guest_entry(&f->guest, f->guest.pgd, page_va(i), 1);
+
+	memset(f->guest.ram + (*entry & OVM_PTE_ADDRESS), 0, PAGE);
+}
+
+OVM_TEST(copier, leaves_out_zeroes)
+{
+	_cleanup_fixture_ struct fixture f;
+
+	init_with(&f, true);
+	clear(&f, 0);
+	clear(&f, 3);
+	clear(&f, 4);
+	clear(&f, NR - 1);
+	/* A single byte is not nothing. */
+	clear(&f, 5);
+	*(f.guest.ram + FRAMES + 6 * PAGE - 1) = 1;
+	copy_round(&f);
+	ASSERT_EQ_U64(f.stats.copied, NR);
+	copy_round(&f);
+	ASSERT_EQ_U64(f.stats.copied, 0);
+	fill(&f, FRAMES + 5 * PAGE, page_va(5));
+	put(&f, page_va(NR), OTHER_FRAMES + PAGE);
+	finish(&f);
+	ASSERT_EQ_U64(f.stats.copied, 1);
+	ASSERT_EQ_U64(f.pages.private.zero, 4);
+	ASSERT_EQ_U64(f.pages.private.written, NR - 3);
+	ASSERT_EQ_U64(f.files[0].nr_entries, 3);
+	ASSERT_EQ_U64(f.files[0].entries[1].address, page_va(5));
+	ASSERT_EQ_U64(f.files[0].entries[1].nr_pages, NR - 6);
 }
 
 OVM_TEST(copier, refuses_pages_out_of_order)

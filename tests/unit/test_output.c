@@ -61,6 +61,51 @@ static unsigned int count_entries(void)
 	return (unsigned int)atoi(text);
 }
 
+static void check_link(const char *directory, const char *expected)
+{
+	struct ovm_output *output;
+	char path[96], link[96] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", base, directory);
+	ASSERT_OK(ovm_output_begin(target, &output));
+	ASSERT_OK(ovm_output_link(output, "parent", path));
+	ASSERT_TRUE(readlinkat(ovm_output_fd(output), "parent", link, sizeof(link) - 1) > 0);
+	ovm_output_end(output);
+	if (strcmp(link, expected))
+		OVM_FAIL("the link to %s leads to %s", directory, link);
+}
+
+OVM_TEST(output, links_relatively)
+{
+	char command[256];
+
+	make_base();
+	snprintf(command, sizeof(command),
+		 "cd '%s' && mkdir -p old/deep image images2 && ln -s old/deep short", base);
+	ASSERT_TRUE(!system(command));
+	check_link("old", "../old");
+	check_link("old/", "../old");
+	check_link("./old/../old/deep", "../old/deep");
+	check_link("short", "../old/deep");
+	check_link("image", "../image");
+	check_link("images2", "../images2");
+	check_link(".", "..");
+	check_link("..", "../..");
+	remove_base();
+}
+
+OVM_TEST(output, links_to_what_is_there_only)
+{
+	struct ovm_output *output;
+
+	make_base();
+	ASSERT_OK(ovm_output_begin(target, &output));
+	ASSERT_ERROR(ovm_output_link(output, "parent", "/nowhere/at/all"), OVM_ERROR_USAGE,
+		     "/nowhere");
+	ovm_output_end(output);
+	remove_base();
+}
+
 OVM_TEST(output, appears_when_committed)
 {
 	struct ovm_output *output;

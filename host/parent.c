@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "parent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/pages.h"
+#include "host/sift.h"
+#include "proto/inventory.pb-c.h"
+#include "proto/pagemap.pb-c.h"
+#include "vmi/cleanup.h"
+
+enum {
+	/* Of one record: more than any of them needs. */
+	MAX_RECORD = 64 << 10,
+	MAX_IMAGE_VERSION = 2,
+	/* Of a pagemap. */
+	MAX_BYTES = 1 << 30,
+	/* What is read at once to be compared. */
+	CHUNK_PAGES = 64,
+	/* Flags of an entry. */
+	PE_PARENT = 1,
+	PE_LAZY = 2,
+	PE_PRESENT = 4,
+};
+
+struct ovm_parent {
+	char *directory;
+	/* The set itself first. */
+	int fds[OVM_PARENT_MAX];
+	unsigned int nr;
+};
+
+/* Pages at consecutive addresses, and where they are. */
+struct held {
+	uint64_t va;
+	uint64_t nr_pages;
+	/* In the pages image of that level. */
+	uint64_t offset;
+	unsigned int level;
+};
+
+struct held_list {
+	struct held *held;
+	size_t nr, allocated;
+};
+
+struct ovm_parent_pages {
+	const struct ovm_parent *parent;
+	struct held_list list;
+	/* The pages images by level, or -1. */
+	int fds[OVM_PARENT_MAX];
+};
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static struct ovm_error *damaged(const struct ovm_parent *parent, unsigned int level,
+				 const char *name, const char *problem)
+{
+	struct ovm_error *err = ovm_error_format(
+		OVM_ERROR_USAGE, "%s can't be the parent of a dump: %s%s %s", parent->directory,
+		name, level ? " of one of its own parents" : "", problem);
+
+	err->path = err->path ? err->path : strdup(parent->directory);
+	return err;
+}
+
+/* *@ret is -1 if there is no such file. */
+static struct ovm_error *open_image(const struct ovm_parent *parent, unsigned int level,
+				    const char *name, struct stat *st, int *ret)
+{
+	/* What hangs when it is opened is no image. */
+	*ret = openat(parent->fds[level], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (*ret < 0 && errno == ENOENT)
+		return NULL;
+	if (*ret < 0)
+		return damaged(parent, level, name, strerror(errno));
+	if (!fstat(*ret, st) && S_ISREG(st->st_mode))
+		return NULL;
+	close(*ret);
+	*ret = -1;
+	return damaged(parent, level, name, "is no file");
+}
+
+/* An image that is being read. */
+struct reader {
+	FILE *file;
+	uint8_t record[MAX_RECORD];
+};
+
+static bool read_magic(struct reader *reader, enum ovm_image_type type)
+{
+	uint32_t expected[2], found[2];
+	size_t nr = ovm_image_magic(type, expected);
+
+	return fread(found, sizeof(*found), nr, reader->file) == nr &&
+	       !memcmp(found, expected, nr * sizeof(*found));
+}
+
+/* The length of the next record, which is in the buffer then; -1 at the end; -2: damaged. */
+static int read_record(struct reader *reader)
+{
+	uint32_t len;
+	size_t nr = fread(&len, 1, sizeof(len), reader->file);
+
+	if (!nr)
+		return ferror(reader->file) ? -2 : -1;
+	if (nr != sizeof(len) || len > MAX_RECORD ||
+	    fread(reader->record, 1, len, reader->file) != len)
+		return -2;
+	return (int)len;
+}
+
+/* Open an image and read its magic; *@ret is NULL if there is none. */
+static struct ovm_error *open_reader(const struct ovm_parent *parent, unsigned int level,
+				     const char *name, enum ovm_image_type type,
+				     struct reader **ret)
+{
+	struct stat st;
+	int fd;
+	struct ovm_error *err = open_image(parent, level, name, &st, &fd);
+
+	*ret = NULL;
+	if (err || fd < 0)
+		return err;
+	if (st.st_size > MAX_BYTES) {
+		close(fd);
+		return damaged(parent, level, name, "is too long");
+	}
+	struct reader *reader = malloc(sizeof(*reader));
+
+	if (reader)
+		reader->file = fdopen(fd, "re");
+	if (!reader || !reader->file) {
+		free(reader);
+		close(fd);
+		return ovm_error_no_memory();
+	}
+	*ret = reader;
+	return read_magic(reader, type) ? NULL : damaged(parent, level, name, "is no image");
+}
+
+static void close_reader(struct reader **reader)
+{
+	if (*reader)
+		fclose((*reader)->file);
+	free(*reader);
+}
+
+#define _cleanup_reader_ _cleanup_(close_reader)
+
+/* ---- sets of images -------------------------------------------------------------------------- */
+
+static struct ovm_error *check_inventory(const struct ovm_parent *parent, unsigned int level)
+{
+	static const char name[] = "inventory.img";
+	_cleanup_reader_ struct reader *reader = NULL;
+	struct ovm_error *err = open_reader(parent, level, name, OVM_IMAGE_INVENTORY, &reader);
+
+	if (err)
+		return err;
+	if (!reader)
+		return damaged(parent, level, name, "is missing: these are no images of a process");
+	int len = read_record(reader);
+	InventoryEntry *entry =
+		len < 0 ? NULL : inventory_entry__unpack(NULL, (size_t)len, reader->record);
+	bool good = entry && entry->img_version <= MAX_IMAGE_VERSION;
+
+	if (entry)
+		inventory_entry__free_unpacked(entry, NULL);
+	return good ? NULL : damaged(parent, level, name, "is damaged, or too new");
+}
+
+/* Open the set of images that the last one leaves pages to; *@done if there is none. */
+static struct ovm_error *open_next(struct ovm_parent *parent, bool *done)
+{
+	const unsigned int last = parent->nr - 1;
+	int fd = openat(parent->fds[last], "parent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	*done = false;
+	if (fd < 0 && errno == ENOENT &&
+	    fstatat(parent->fds[last], "parent", &st, AT_SYMLINK_NOFOLLOW)) {
+		*done = true;
+		return NULL;
+	}
+	if (fd < 0)
+		return damaged(parent, last, "its link 'parent'", "leads nowhere");
+	if (parent->nr == OVM_PARENT_MAX) {
+		close(fd);
+		return damaged(parent, 0, "it", "has too many parents in a row, or a circle");
+	}
+	parent->fds[parent->nr++] = fd;
+	return NULL;
+}
+
+struct ovm_error *ovm_parent_open(const char *directory, struct ovm_parent **ret)
+{
+	struct ovm_parent *parent = calloc(1, sizeof(*parent));
+	struct ovm_error *err = NULL;
+	bool done = false;
+
+	*ret = NULL;
+	if (parent)
+		parent->directory = strdup(directory);
+	if (!parent || !parent->directory) {
+		free(parent);
+		return ovm_error_no_memory();
+	}
+	parent->fds[0] = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent->fds[0] < 0)
+		err = ovm_error_errno(OVM_ERROR_USAGE, errno, directory,
+				      "can't open the parent images in %s", directory);
+	else
+		parent->nr = 1;
+	while (!err && !done) {
+		err = check_inventory(parent, parent->nr - 1);
+		if (!err)
+			err = open_next(parent, &done);
+	}
+	if (err)
+		ovm_parent_close(parent);
+	else
+		*ret = parent;
+	return err;
+}
+
+void ovm_parent_close(struct ovm_parent *parent)
+{
+	if (!parent)
+		return;
+	for (unsigned int i = 0; i < parent->nr; i++)
+		close(parent->fds[i]);
+	free(parent->directory);
+	free(parent);
+}
+
+int ovm_parent_fd(const struct ovm_parent *parent)
+{
+	return parent->fds[0];
+}
+
+/* ---- pagemaps -------------------------------------------------------------------------------- */
+
+static struct ovm_error *hold(struct held_list *list, const struct held *held)
+{
+	struct held *last = list->nr ? &list->held[list->nr - 1] : NULL;
+
+	if (last && last->level == held->level &&
+	    last->va + (last->nr_pages << OVM_PAGE_SHIFT) == held->va &&
+	    last->offset + (last->nr_pages << OVM_PAGE_SHIFT) == held->offset) {
+		last->nr_pages += held->nr_pages;
+		return NULL;
+	}
+	if (list->nr == list->allocated) {
+		size_t allocated = list->allocated ? list->allocated * 2 : 64;
+		struct held *grown = reallocarray(list->held, allocated, sizeof(*grown));
+
+		if (!grown)
+			return ovm_error_no_memory();
+		list->held = grown;
+		list->allocated = allocated;
+	}
+	list->held[list->nr++] = *held;
+	return NULL;
+}
+
+/* The first piece that ends behind @va. */
+static size_t find_held(const struct held_list *list, uint64_t va)
+{
+	size_t low = 0, high = list->nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct held *held = &list->held[middle];
+
+		if (held->va + (held->nr_pages << OVM_PAGE_SHIFT) <= va)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Pages that the next set of images has; *@missing if it doesn't. */
+static struct ovm_error *hold_inherited(struct held_list *list, const struct held_list *next,
+					uint64_t va, uint64_t nr, bool *missing)
+{
+	size_t at = find_held(next, va);
+	struct ovm_error *err = NULL;
+
+	for (; nr && !err; at++) {
+		const struct held *held = at < next->nr ? &next->held[at] : NULL;
+
+		*missing = !held || held->va > va;
+		if (*missing)
+			return NULL;
+		uint64_t skip = (va - held->va) >> OVM_PAGE_SHIFT;
+		uint64_t part = held->nr_pages - skip < nr ? held->nr_pages - skip : nr;
+
+		err = hold(list, &(struct held){va, part, held->offset + (skip << OVM_PAGE_SHIFT),
+						held->level});
+		va += part << OVM_PAGE_SHIFT;
+		nr -= part;
+	}
+	return err;
+}
+
+/* A pagemap that is being read. */
+struct pagemap {
+	const struct ovm_parent *parent;
+	unsigned int level;
+	const char *name;
+	/* Of the level below, or empty. */
+	const struct held_list *next;
+	struct held_list *list;
+	/* Behind the last entry, and behind its pages in the pages image. */
+	uint64_t va, offset;
+};
+
+static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry *entry)
+{
+	const uint32_t flags = entry->has_flags ? entry->flags : PE_PRESENT;
+	const uint64_t size = (uint64_t)entry->nr_pages << OVM_PAGE_SHIFT;
+	struct ovm_error *err = NULL;
+	bool missing = false;
+
+	/* A field that isn't known may say that the pages are elsewhere, or compressed. */
+	if (entry->base.n_unknown_fields || flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
+		return damaged(pagemap->parent, pagemap->level, pagemap->name,
+			       "is in a form that isn't known here");
+	if (entry->vaddr % OVM_PAGE_SIZE || entry->vaddr < pagemap->va ||
+	    entry->vaddr > UINT64_MAX - size || pagemap->offset > INT64_MAX - size)
+		return damaged(pagemap->parent, pagemap->level, pagemap->name,
+			       "has entries out of order");
+	pagemap->va = entry->vaddr + size;
+	if (flags & PE_PARENT)
+		err = hold_inherited(pagemap->list, pagemap->next, entry->vaddr, entry->nr_pages,
+				     &missing);
+	else if (flags & PE_PRESENT && size)
+		err = hold(pagemap->list, &(struct held){entry->vaddr, entry->nr_pages,
+							 pagemap->offset, pagemap->level});
+	if (!err && missing)
+		return damaged(pagemap->parent, pagemap->level, pagemap->name,
+			       "leaves pages to its parent that are not there");
+	if (flags & PE_PRESENT)
+		pagemap->offset += size;
+	return err;
+}
+
+static struct ovm_error *read_entries(struct pagemap *pagemap, struct reader *reader)
+{
+	struct ovm_error *err = NULL;
+	int len;
+
+	while (!err && (len = read_record(reader)) >= 0) {
+		PagemapEntry *entry = pagemap_entry__unpack(NULL, (size_t)len, reader->record);
+
+		err = entry ? take_entry(pagemap, entry)
+			    : damaged(pagemap->parent, pagemap->level, pagemap->name, "is damaged");
+		if (entry)
+			pagemap_entry__free_unpacked(entry, NULL);
+	}
+	if (!err && len == -2)
+		err = damaged(pagemap->parent, pagemap->level, pagemap->name, "is damaged");
+	return err;
+}
+
+/* The pages image that a pagemap names, which has to hold @size bytes. */
+static struct ovm_error *open_pages(struct ovm_parent_pages *pages, unsigned int level, uint32_t id,
+				    uint64_t size)
+{
+	char name[OVM_PAGES_NAME];
+	struct stat st;
+
+	if (!size)
+		return NULL;
+	ovm_pages_name(id, name);
+	struct ovm_error *err = open_image(pages->parent, level, name, &st, &pages->fds[level]);
+
+	if (err)
+		return err;
+	if (pages->fds[level] < 0)
+		return damaged(pages->parent, level, name, "is missing");
+	if ((uint64_t)st.st_size < size)
+		return damaged(pages->parent, level, name, "is shorter than its pagemap says");
+	return NULL;
+}
+
+/* Read the pagemap of one level; *@next has what the level below holds. */
+static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned int level,
+				      const char *name, struct held_list *next, bool *found)
+{
+	_cleanup_reader_ struct reader *reader = NULL;
+	struct held_list list = {0};
+	struct pagemap pagemap = {
+		.parent = pages->parent,
+		.level = level,
+		.name = name,
+		.next = next,
+		.list = &list,
+	};
+	struct ovm_error *err = open_reader(pages->parent, level, name, OVM_IMAGE_PAGEMAP, &reader);
+
+	*found = reader != NULL;
+	if (err || !reader)
+		return err;
+	int len = read_record(reader);
+	PagemapHead *head =
+		len < 0 ? NULL : pagemap_head__unpack(NULL, (size_t)len, reader->record);
+
+	if (!head || head->base.n_unknown_fields)
+		err = damaged(pages->parent, level, name, "is damaged");
+	if (!err)
+		err = read_entries(&pagemap, reader);
+	if (!err)
+		err = open_pages(pages, level, head->pages_id, pagemap.offset);
+	if (head)
+		pagemap_head__free_unpacked(head, NULL);
+	free(next->held);
+	*next = list;
+	return err;
+}
+
+struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ovm_image_type type,
+					uint64_t number, struct ovm_parent_pages **ret)
+{
+	struct ovm_parent_pages *pages = calloc(1, sizeof(*pages));
+	char name[OVM_IMAGE_NAME_MAX];
+	struct ovm_error *err = NULL;
+	unsigned int level = 0;
+	bool found = false;
+	struct stat st;
+
+	*ret = NULL;
+	if (!pages)
+		return ovm_error_no_memory();
+	pages->parent = parent;
+	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
+		pages->fds[i] = -1;
+	ovm_image_name(type, number, name);
+	/* A set without the pagemap ends the row. */
+	while (level < parent->nr && !fstatat(parent->fds[level], name, &st, AT_SYMLINK_NOFOLLOW))
+		level++;
+	while (level-- && !err)
+		err = read_pagemap(pages, level, name, &pages->list, &found);
+	if (err || !found)
+		ovm_parent_pages_close(pages);
+	else
+		*ret = pages;
+	return err;
+}
+
+void ovm_parent_pages_close(struct ovm_parent_pages *pages)
+{
+	if (!pages)
+		return;
+	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
+		if (pages->fds[i] >= 0)
+			close(pages->fds[i]);
+	free(pages->list.held);
+	free(pages);
+}
+
+/* ---- content --------------------------------------------------------------------------------- */
+
+static struct ovm_error *read_all(const struct ovm_parent_pages *pages, unsigned int level,
+				  uint8_t *buf, size_t len, uint64_t offset)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n =
+			pread(pages->fds[level], buf + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return damaged(pages->parent, level, "its pages",
+				       n ? strerror(errno) : "have become fewer");
+		done += (size_t)n;
+	}
+	return NULL;
+}
+
+/* Pages that are all in one piece. */
+static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, const struct held *held,
+				      uint64_t va, const uint8_t *content, uint64_t nr,
+				      uint8_t *answer, uint8_t *buf)
+{
+	uint64_t offset = held->offset + (va - held->va);
+
+	for (uint64_t part; nr; nr -= part) {
+		part = nr < CHUNK_PAGES ? nr : CHUNK_PAGES;
+		struct ovm_error *err =
+			read_all(pages, held->level, buf, part << OVM_PAGE_SHIFT, offset);
+
+		if (err)
+			return err;
+		for (uint64_t i = 0; i < part; i++)
+			if (answer[i] == OVM_SIFTED_RAW &&
+			    !memcmp(buf + (i << OVM_PAGE_SHIFT), content + (i << OVM_PAGE_SHIFT),
+				    OVM_PAGE_SIZE))
+				answer[i] = OVM_SIFTED_PARENT;
+		offset += part << OVM_PAGE_SHIFT;
+		content += part << OVM_PAGE_SHIFT;
+		answer += part;
+	}
+	return NULL;
+}
+
+struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint64_t va,
+				     const uint8_t *content, uint64_t nr, uint8_t *answer)
+{
+	_cleanup_free_ uint8_t *buf = malloc((size_t)CHUNK_PAGES << OVM_PAGE_SHIFT);
+	const uint64_t end = va + (nr << OVM_PAGE_SHIFT);
+	struct ovm_error *err = NULL;
+
+	if (!buf)
+		return ovm_error_no_memory();
+	for (size_t at = find_held(&pages->list, va); at < pages->list.nr && !err; at++) {
+		const struct held *held = &pages->list.held[at];
+		uint64_t from = held->va > va ? held->va : va;
+		uint64_t until = held->va + (held->nr_pages << OVM_PAGE_SHIFT);
+
+		if (from >= end)
+			break;
+		if (until > end)
+			until = end;
+		err = compare_held(pages, held, from, content + (from - va),
+				   (until - from) >> OVM_PAGE_SHIFT,
+				   answer + ((from - va) >> OVM_PAGE_SHIFT), buf);
+	}
+	return err;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The images of an earlier dump, which those of this one leave pages to.
+ *
+ * A set of images may name another one, by the symbolic link "parent", that has
+ * pages which it left out itself (CRIU 3.17.1, criu/pagemap.c: entries with
+ * PE_PARENT); that one may again.  Pages are found there by number of the
+ * process or object and by address, so that it is by content only that a page
+ * is told to be the same.
+ *
+ * Nothing that is read here is trusted: numbers are bounded and files have to be
+ * as long as they say.
+ */
+#ifndef OVM_HOST_PARENT_H
+#define OVM_HOST_PARENT_H
+
+#include <stdint.h>
+
+#include "host/image/table.h"
+#include "vmi/error.h"
+
+enum {
+	/** Sets of images in a row. */
+	OVM_PARENT_MAX = 64,
+};
+
+struct ovm_parent;
+struct ovm_parent_pages;
+
+/**
+ * Open a set of images with those that it leaves pages to.
+ *
+ * Errors: OVM_ERROR_USAGE with the path, for what is no such set.
+ */
+struct ovm_error *ovm_parent_open(const char *directory, struct ovm_parent **ret);
+
+/** NULL is fine. */
+void ovm_parent_close(struct ovm_parent *parent);
+
+/** The directory; owned by the parent. */
+int ovm_parent_fd(const struct ovm_parent *parent);
+
+/**
+ * Find out which pages there are of a process (OVM_IMAGE_PAGEMAP, its pid) or of shared memory
+ * (OVM_IMAGE_PAGEMAP_SHMEM). *@ret is NULL if there is no such pagemap.
+ *
+ * Errors: OVM_ERROR_USAGE for damaged images.
+ */
+struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ovm_image_type type,
+					uint64_t number, struct ovm_parent_pages **ret);
+
+/** NULL is fine. */
+void ovm_parent_pages_close(struct ovm_parent_pages *pages);
+
+/**
+ * Compare @nr pages at @va with what the images hold, as far as their answer is OVM_SIFTED_RAW:
+ * those that are the same get OVM_SIFTED_PARENT. Several threads may do so at once.
+ *
+ * Errors: OVM_ERROR_USAGE when the images can't be read.
+ */
+struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint64_t va,
+				     const uint8_t *content, uint64_t nr, uint8_t *answer);
+
+#endif /* OVM_HOST_PARENT_H */

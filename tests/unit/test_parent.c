@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages that are left out of an image: those of an earlier dump's images, however these are
+ * damaged, and zeroes; and what a store makes of them.
+ */
+#include "host/parent.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/page_store.h"
+#include "host/pages_mark.h"
+#include "host/sift.h"
+#include "kernels-cuda/engine.h"
+#include "test.h"
+
+enum {
+	PAGE = OVM_PAGE_SIZE,
+	PID = 77,
+	PE_PARENT = 1,
+	PE_LAZY = 2,
+	PE_PRESENT = 4,
+	NR = 64,
+};
+
+static const uint64_t base_va = 0x7f0000000000;
+static char base[] = "/tmp/ovm-test-parent.XXXXXX";
+
+static void make_base(void)
+{
+	memcpy(base + strlen(base) - 6, "XXXXXX", 6);
+	if (!mkdtemp(base))
+		OVM_FAIL("can't make %s", base);
+}
+
+static void remove_base(void)
+{
+	char command[96];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", base);
+	if (system(command))
+		OVM_FAIL("can't remove %s", base);
+}
+
+/* ---- images ---------------------------------------------------------------------------------- */
+
+static const char *path_of(const char *set, const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", base, set, name);
+	return path;
+}
+
+static size_t put_number(uint8_t *to, uint64_t value)
+{
+	size_t len = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		to[len++] = (uint8_t)(value | 0x80);
+	to[len++] = (uint8_t)value;
+	return len;
+}
+
+/* A record of numbers, as protobuf has them. */
+static void put_record(FILE *file, const uint64_t *fields, const uint64_t *values, size_t nr)
+{
+	uint8_t record[128];
+	uint32_t len = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		record[len++] = (uint8_t)(fields[i] << 3);
+		len += (uint32_t)put_number(record + len, values[i]);
+	}
+	fwrite(&len, sizeof(len), 1, file);
+	fwrite(record, 1, len, file);
+}
+
+static void put_magic(FILE *file, enum ovm_image_type type)
+{
+	uint32_t magic[2];
+
+	fwrite(magic, sizeof(*magic), ovm_image_magic(type, magic), file);
+}
+
+static void write_inventory(const char *set, uint64_t version)
+{
+	FILE *file = fopen(path_of(set, "inventory.img"), "w");
+
+	put_magic(file, OVM_IMAGE_INVENTORY);
+	put_record(file, (const uint64_t[]){1}, &version, 1);
+	fclose(file);
+}
+
+static void make_set(const char *set)
+{
+	if (mkdir(path_of(set, ""), 0700))
+		OVM_FAIL("can't make %s", path_of(set, ""));
+	write_inventory(set, 2);
+}
+
+static FILE *begin_pagemap(const char *set, uint64_t pages_id)
+{
+	FILE *file = fopen(path_of(set, "pagemap-77.img"), "w");
+
+	put_magic(file, OVM_IMAGE_PAGEMAP);
+	put_record(file, (const uint64_t[]){1}, &pages_id, 1);
+	return file;
+}
+
+static void put_entry(FILE *file, uint64_t page, uint64_t nr, uint64_t flags)
+{
+	put_record(file, (const uint64_t[]){1, 2, 4},
+		   (const uint64_t[]){base_va + page * PAGE, nr, flags}, 3);
+}
+
+static void fill(uint8_t *page, uint64_t seed)
+{
+	for (size_t i = 0; i < PAGE / sizeof(seed); i++)
+		memcpy(page + i * sizeof(seed), &(uint64_t){seed * 1000003 + i}, sizeof(seed));
+}
+
+static void write_pages(const char *set, const uint64_t *seeds, size_t nr)
+{
+	FILE *file = fopen(path_of(set, "pages-3.img"), "w");
+	uint8_t page[PAGE];
+
+	for (size_t i = 0; i < nr; i++) {
+		fill(page, seeds[i]);
+		fwrite(page, 1, PAGE, file);
+	}
+	fclose(file);
+}
+
+/* "old" has pages 0 to 3 and 8; "new" has 1 of its own, 2 and 8 of old, and 9. */
+static void make_two(void)
+{
+	FILE *file;
+
+	make_set("old");
+	write_pages("old", (const uint64_t[]){100, 101, 102, 103, 108}, 5);
+	file = begin_pagemap("old", 3);
+	put_entry(file, 0, 3, PE_PRESENT | PE_LAZY);
+	put_entry(file, 3, 1, PE_PRESENT);
+	put_entry(file, 8, 1, PE_PRESENT);
+	fclose(file);
+	make_set("new");
+	if (symlink("../old", path_of("new", "parent")))
+		OVM_FAIL("no link");
+	write_pages("new", (const uint64_t[]){201, 209}, 2);
+	file = begin_pagemap("new", 3);
+	put_entry(file, 1, 1, PE_PRESENT | PE_LAZY);
+	put_entry(file, 2, 1, PE_PARENT);
+	put_entry(file, 8, 1, PE_PARENT);
+	put_entry(file, 9, 1, PE_PRESENT);
+	fclose(file);
+}
+
+static void check_answers(const uint8_t *answer, const char *expected)
+{
+	for (size_t i = 0; expected[i]; i++)
+		if (answer[i] != (expected[i] == '=' ? OVM_SIFTED_PARENT : OVM_SIFTED_RAW))
+			OVM_FAIL("page %zu is %d", i, answer[i]);
+}
+
+/* The answers for pages whose content is that of the seeds. */
+static void compare(const char *set, const uint64_t *seeds, size_t nr, const char *expected)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	uint8_t *content = malloc(nr * PAGE);
+	uint8_t answer[NR] = {0};
+
+	for (size_t i = 0; i < nr; i++)
+		fill(content + i * PAGE, seeds[i]);
+	ASSERT_OK(ovm_parent_open(path_of(set, ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_TRUE(pages);
+	ASSERT_OK(ovm_parent_compare(pages, base_va, content, nr, answer));
+	check_answers(answer, expected);
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
+}
+
+OVM_TEST(parent, compares_content_with_all_levels)
+{
+	make_base();
+	make_two();
+	compare("old", (const uint64_t[]){100, 101, 102, 103, 104, 0, 0, 0, 108, 109}, 10,
+		"====....=.");
+	compare("old", (const uint64_t[]){100, 1, 102, 3, 104, 0, 0, 0, 108, 109}, 10,
+		"=.=.....=.");
+	/* Of old, only what new says that it has of it. */
+	compare("new", (const uint64_t[]){100, 201, 102, 103, 104, 0, 0, 0, 108, 209}, 10,
+		".==.....==");
+	compare("new", (const uint64_t[]){100, 101, 202, 103, 104, 0, 0, 0, 8, 9}, 10,
+		"..........");
+	remove_base();
+}
+
+OVM_TEST(parent, has_nothing_of_others)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+
+	make_base();
+	make_two();
+	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID + 1, &pages));
+	ASSERT_TRUE(!pages);
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP_SHMEM, PID, &pages));
+	ASSERT_TRUE(!pages);
+	ovm_parent_close(parent);
+	remove_base();
+}
+
+static void refuse(const char *set, const char *why)
+{
+	struct ovm_parent *parent;
+
+	ASSERT_ERROR(ovm_parent_open(path_of(set, ""), &parent), OVM_ERROR_USAGE, why);
+	ASSERT_TRUE(!parent);
+}
+
+OVM_TEST(parent, refuses_what_are_no_images)
+{
+	make_base();
+	make_two();
+	refuse("nowhere", "No such file");
+	write_inventory("old", 3);
+	refuse("old", "too new");
+	refuse("new", "of one of its own parents");
+	write_inventory("old", 2);
+	ASSERT_TRUE(!truncate(path_of("old", "inventory.img"), 3));
+	refuse("old", "is no image");
+	ASSERT_TRUE(!unlink(path_of("old", "inventory.img")));
+	refuse("old", "is missing");
+	ASSERT_TRUE(!mkfifo(path_of("old", "inventory.img"), 0600));
+	refuse("old", "is no file");
+	ASSERT_TRUE(!unlink(path_of("old", "inventory.img")));
+	ASSERT_TRUE(!symlink("../new/inventory.img", path_of("old", "inventory.img")));
+	refuse("old", "symbolic link");
+	ASSERT_TRUE(!unlink(path_of("new", "parent")));
+	ASSERT_TRUE(!symlink("../gone", path_of("new", "parent")));
+	refuse("new", "leads nowhere");
+	ASSERT_TRUE(!unlink(path_of("new", "parent")));
+	ASSERT_TRUE(!symlink(".", path_of("new", "parent")));
+	refuse("new", "too many parents");
+	remove_base();
+}
+
+static void refuse_pages(const char *set, const char *why)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+
+	ASSERT_OK(ovm_parent_open(path_of(set, ""), &parent));
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages), OVM_ERROR_USAGE,
+		     why);
+	ASSERT_TRUE(!pages);
+	ovm_parent_close(parent);
+}
+
+struct entry {
+	uint64_t page, nr, flags;
+};
+
+static void write_entries(const char *set, const struct entry *entries, size_t nr)
+{
+	FILE *file = begin_pagemap(set, 3);
+
+	for (size_t i = 0; i < nr; i++)
+		put_entry(file, entries[i].page, entries[i].nr, entries[i].flags);
+	fclose(file);
+}
+
+OVM_TEST(parent, refuses_damaged_pagemaps)
+{
+	static const struct entry backwards[] = {{4, 1, PE_PRESENT}, {3, 1, PE_PRESENT}};
+	static const struct entry overlapping[] = {{3, 2, PE_PRESENT}, {4, 1, PE_PRESENT}};
+	static const struct entry huge[] = {{0, UINT32_MAX, PE_PRESENT}};
+	static const struct entry high[] = {{UINT64_MAX / PAGE - base_va / PAGE, 3, PE_PRESENT}};
+	static const struct entry strange[] = {{0, 1, PE_PRESENT | 8}};
+	static const struct entry orphan[] = {{0, 1, PE_PARENT}};
+	static const struct entry lost[] = {{7, 2, PE_PARENT}};
+	FILE *file;
+
+	make_base();
+	make_two();
+	write_entries("old", backwards, 2);
+	refuse_pages("old", "out of order");
+	write_entries("old", overlapping, 2);
+	refuse_pages("old", "out of order");
+	write_entries("old", huge, 1);
+	refuse_pages("old", "shorter than its pagemap says");
+	write_entries("old", high, 1);
+	refuse_pages("old", "out of order");
+	write_entries("old", strange, 1);
+	refuse_pages("old", "isn't known");
+	write_entries("old", orphan, 1);
+	refuse_pages("old", "that are not there");
+	write_entries("new", lost, 1);
+	write_entries("old", huge, 0);
+	refuse_pages("new", "that are not there");
+	/* A field that is not known. */
+	file = begin_pagemap("old", 3);
+	put_record(file, (const uint64_t[]){1, 2, 4, 6},
+		   (const uint64_t[]){base_va, 1, PE_PRESENT, 1}, 4);
+	fclose(file);
+	refuse_pages("old", "isn't known");
+	ASSERT_TRUE(!truncate(path_of("old", "pagemap-77.img"), 17));
+	refuse_pages("old", "damaged");
+	ASSERT_TRUE(!truncate(path_of("old", "pagemap-77.img"), 7));
+	refuse_pages("old", "is no image");
+	remove_base();
+}
+
+OVM_TEST(parent, tells_pages_that_went_away)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	uint8_t *content = calloc(NR, PAGE), answer[NR] = {0};
+
+	make_base();
+	make_two();
+	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), PAGE));
+	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, NR, answer), OVM_ERROR_USAGE,
+		     "fewer");
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
+	remove_base();
+}
+
+/* Whatever bytes are changed, nothing but an error comes of it. */
+OVM_TEST(parent, stands_any_damage)
+{
+	make_base();
+	make_two();
+	for (unsigned int seed = 1; seed < 2000; seed++) {
+		struct ovm_parent *parent = NULL;
+		struct ovm_parent_pages *pages = NULL;
+		FILE *file = fopen(path_of("new", "pagemap-77.img"), "r+");
+		long at = (long)(8 + seed % 60);
+		int before;
+		uint8_t *content = calloc(12, PAGE), answer[12] = {0};
+
+		fseek(file, at, SEEK_SET);
+		before = fgetc(file);
+		fseek(file, at, SEEK_SET);
+		fputc((int)(seed * 2654435761u >> 24), file);
+		fflush(file);
+		struct ovm_error *err = ovm_parent_open(path_of("new", ""), &parent);
+
+		if (!err)
+			err = ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages);
+		if (!err && pages)
+			err = ovm_parent_compare(pages, base_va, content, 12, answer);
+		ovm_error_free(err);
+		ovm_parent_pages_close(pages);
+		ovm_parent_close(parent);
+		free(content);
+		if (before != EOF) {
+			fseek(file, at, SEEK_SET);
+			fputc(before, file);
+		}
+		fclose(file);
+	}
+	remove_base();
+}
+
+/* ---- marks ----------------------------------------------------------------------------------- */
+
+static void check_run(const struct ovm_run *run, uint64_t va, uint64_t nr, uint64_t gpa,
+		      unsigned int flags)
+{
+	ASSERT_EQ_U64(run->va, va);
+	ASSERT_EQ_U64(run->nr_pages, nr);
+	ASSERT_EQ_U64(run->gpa, gpa);
+	ASSERT_EQ_U64(run->flags, flags);
+}
+
+OVM_TEST(mark, tells_what_is_zero_where_nothing_is)
+{
+	struct ovm_rec_file file = {.kind = OVM_REC_FILE_REGULAR};
+	struct ovm_rec_aio_ring ring = {0};
+	struct ovm_rec_vma ring_vma = {.start = 0x30000, .end = 0x34000, .aio_ring = &ring};
+	struct ovm_rec_vma file_vma = {
+		.next = &ring_vma, .start = 0x20000, .end = 0x30000, .file = &file};
+	struct ovm_rec_vma anon = {.next = &file_vma, .start = 0x10000, .end = 0x20000};
+	struct ovm_rec_process process = {.index = 4, .mm = {.vmas = &anon}};
+	struct ovm_rec_tree tree = {.processes = &process};
+	struct ovm_run *runs = calloc(4, sizeof(*runs));
+	struct ovm_pages_file pages_file = {.runs = runs, .nr_runs = 4, .process = &process};
+	struct ovm_pages pages = {.files = &pages_file, .nr_files = 1, .nr_private = 1};
+	struct ovm_pages_spot spots[] = {
+		{4, 0x12000}, {3, 0x11000}, {4, 0x12000}, {4, 0x1f000}, {5, 0x13000}};
+
+	runs[0] = (struct ovm_run){
+		.va = 0x10000, .gpa = 0x100000, .nr_pages = 8, .flags = OVM_RUN_PROT_NONE};
+	runs[1] = (struct ovm_run){.va = 0x1e000, .nr_pages = 2, .kind = OVM_PAGE_SWAP, .gpa = 9};
+	runs[2] = (struct ovm_run){.va = 0x20000, .gpa = 0x200000, .nr_pages = 8};
+	runs[3] = (struct ovm_run){.va = 0x30000, .gpa = 0x300000, .nr_pages = 4};
+	ASSERT_OK(ovm_pages_mark(&pages, &tree, spots, 5));
+	ASSERT_EQ_U64(pages_file.nr_runs, 6);
+	runs = pages_file.runs;
+	check_run(&runs[0], 0x10000, 2, 0x100000, OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED);
+	check_run(&runs[1], 0x12000, 1, 0x102000,
+		  OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE);
+	check_run(&runs[2], 0x13000, 5, 0x103000, OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED);
+	check_run(&runs[3], 0x1e000, 2, 9, OVM_PAGES_ZERO_BACKED);
+	check_run(&runs[4], 0x20000, 8, 0x200000, 0);
+	check_run(&runs[5], 0x30000, 4, 0x300000, OVM_PAGES_WHOLE);
+	free(runs);
+}
+
+OVM_TEST(mark, keeps_the_first_page_of_huge_ones)
+{
+	struct ovm_rec_file file = {
+		.kind = OVM_REC_FILE_MEMFD_HUGETLB, .inode = 0xffff888000001000, .huge_shift = 21};
+	struct ovm_rec_shmem shmem = {.inode = 0xffff888000001000};
+	struct ovm_rec_tree tree = {.files = &file, .shmem = &shmem};
+	struct ovm_run *runs = calloc(1, sizeof(*runs));
+	struct ovm_pages_file pages_file = {.runs = runs, .nr_runs = 1, .shmem = &shmem};
+	struct ovm_pages pages = {.files = &pages_file, .nr_files = 1};
+
+	runs[0] = (struct ovm_run){
+		.va = 0, .gpa = 0x40000000, .nr_pages = 1024, .kind = OVM_PAGE_FILE};
+	ASSERT_OK(ovm_pages_mark(&pages, &tree, NULL, 0));
+	ASSERT_EQ_U64(pages_file.nr_runs, 4);
+	runs = pages_file.runs;
+	check_run(&runs[0], 0, 1, 0x40000000, OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE);
+	check_run(&runs[1], 0x1000, 511, 0x40001000, OVM_PAGES_ZERO_BACKED);
+	check_run(&runs[2], 0x200000, 1, 0x40200000, OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE);
+	check_run(&runs[3], 0x201000, 511, 0x40201000, OVM_PAGES_ZERO_BACKED);
+	free(runs);
+}
+
+/* ---- stores ---------------------------------------------------------------------------------- */
+
+static void update(struct ovm_page_store *store, const struct ovm_run *runs, size_t nr)
+{
+	struct ovm_page_changes changes;
+
+	ASSERT_OK(ovm_page_store_update(store, runs, nr, &changes));
+}
+
+static void sift(struct ovm_page_store *store, const char *answers)
+{
+	struct ovm_sift_piece *pieces;
+	uint8_t answer[NR];
+	uint64_t nr_pages;
+	size_t nr;
+
+	ASSERT_OK(ovm_page_store_unsifted(store, &pieces, &nr, &nr_pages));
+	ASSERT_EQ_U64(nr_pages, strlen(answers));
+	for (size_t i = 0; i < nr_pages; i++)
+		answer[i] = answers[i] == '0'	? OVM_SIFTED_ZERO
+			    : answers[i] == '=' ? OVM_SIFTED_PARENT
+						: OVM_SIFTED_RAW;
+	ASSERT_OK(ovm_page_store_sift(store, answer));
+	free(pieces);
+}
+
+/* The pagemap, and whether the file has its pages by address without gaps. */
+static void check_store(const struct ovm_page_store *store, const struct entry *expected, size_t nr,
+			bool arranged)
+{
+	struct ovm_image_pagemap_entry *entries;
+	size_t found;
+
+	ASSERT_OK(ovm_page_store_pagemap(store, &entries, &found));
+	ASSERT_EQ_U64(found, nr);
+	for (size_t i = 0; i < nr; i++) {
+		ASSERT_EQ_U64(entries[i].address, base_va + expected[i].page * PAGE);
+		ASSERT_EQ_U64(entries[i].nr_pages, expected[i].nr);
+		ASSERT_EQ_U64(entries[i].in_parent, expected[i].flags == PE_PARENT);
+	}
+	ASSERT_EQ_U64(ovm_page_store_arranged(store), arranged);
+	free(entries);
+}
+
+OVM_TEST(store, gives_places_to_what_is_written_only)
+{
+	struct ovm_page_store store = {.sifted = true};
+	const struct ovm_run run = {
+		.va = base_va, .gpa = 0x10000, .nr_pages = 10, .flags = OVM_PAGES_ZERO_BACKED};
+	static const struct entry expected[] = {
+		{0, 2, PE_PRESENT}, {4, 2, PE_PARENT}, {6, 1, PE_PRESENT}, {8, 2, PE_PRESENT}};
+	struct ovm_page_counts counts;
+	struct ovm_copy_run *copies;
+	size_t nr;
+
+	update(&store, &run, 1);
+	sift(&store, "..00==.0..");
+	ASSERT_OK(ovm_page_store_todo(&store, &copies, &nr));
+	ASSERT_EQ_U64(nr, 3);
+	ASSERT_EQ_U64(copies[1].gpa, 0x16000);
+	ASSERT_EQ_U64(copies[1].offset, 2 * PAGE);
+	ASSERT_EQ_U64(copies[2].offset, 3 * PAGE);
+	free(copies);
+	ovm_page_store_copied(&store, false);
+	update(&store, &run, 1);
+	check_store(&store, expected, 4, true);
+	counts = ovm_page_store_count(&store);
+	ASSERT_EQ_U64(counts.written, 5);
+	ASSERT_EQ_U64(counts.zero, 3);
+	ASSERT_EQ_U64(counts.parent, 2);
+	/* All is right, nothing is to be looked at again. */
+	sift(&store, "");
+	ovm_page_store_deinit(&store);
+}
+
+OVM_TEST(store, looks_again_at_what_moved)
+{
+	struct ovm_page_store store = {.sifted = true};
+	struct ovm_run run = {
+		.va = base_va, .gpa = 0x10000, .nr_pages = 6, .flags = OVM_PAGES_ZERO_BACKED};
+	static const struct entry expected[] = {{0, 4, PE_PRESENT}};
+	struct ovm_copy_run *copies;
+	size_t nr;
+
+	update(&store, &run, 1);
+	sift(&store, "..00..");
+	ovm_page_store_copied(&store, false);
+	run.gpa = 0x90000;
+	update(&store, &run, 1);
+	/* What has a place keeps it; what has become zero gives it up. */
+	sift(&store, "....00");
+	ASSERT_OK(ovm_page_store_todo(&store, &copies, &nr));
+	ASSERT_EQ_U64(nr, 2);
+	ASSERT_EQ_U64(copies[0].offset, 0);
+	ASSERT_EQ_U64(copies[1].gpa, 0x92000);
+	ASSERT_EQ_U64(copies[1].offset, 4 * PAGE);
+	free(copies);
+	ovm_page_store_copied(&store, true);
+	update(&store, &run, 1);
+	check_store(&store, expected, 1, false);
+	ovm_page_store_deinit(&store);
+}
+
+OVM_TEST(store, writes_what_was_left_out_when_it_has_to_be_there)
+{
+	struct ovm_page_store store = {.sifted = true};
+	struct ovm_run runs[] = {
+		{.va = base_va, .gpa = 0x10000, .nr_pages = 2, .flags = OVM_PAGES_ZERO_BACKED},
+		{.va = base_va + 2 * PAGE, .gpa = 0x12000, .nr_pages = 2},
+	};
+	static const struct entry before[] = {{1, 2, PE_PARENT}, {3, 1, PE_PRESENT}};
+	static const struct entry after[] = {
+		{0, 2, PE_PRESENT}, {2, 1, PE_PARENT}, {3, 1, PE_PRESENT}};
+
+	update(&store, runs, 2);
+	sift(&store, "0==.");
+	ovm_page_store_copied(&store, true);
+	check_store(&store, before, 2, true);
+	runs[0].flags |= OVM_PAGES_WHOLE;
+	update(&store, runs, 2);
+	sift(&store, "..");
+	ovm_page_store_copied(&store, true);
+	check_store(&store, after, 3, false);
+	ovm_page_store_deinit(&store);
+}
