@@ -10,6 +10,7 @@
 #include "host/page_store.h"
 #include "host/parent.h"
 #include "host/sift.h"
+#include "kernels-cuda/pack.h"
 #include "vmi/cleanup.h"
 
 static const char arranged_name[] = "pages.arranged";
@@ -157,6 +158,13 @@ static uint64_t number_of(const struct ovm_pages_file *file)
 	return ovm_pages_object_number(file->shmem);
 }
 
+/* A parent alone takes no packing, as content is compared before. */
+static bool packs(const struct ovm_copier *copier)
+{
+	return copier->options.block_pages ||
+	       (copier->options.skip_zero && !copier->options.parent);
+}
+
 static size_t add_target(struct ovm_copier *copier, const struct ovm_pages_file *file)
 {
 	const size_t at = copier->nr++;
@@ -166,7 +174,9 @@ static size_t add_target(struct ovm_copier *copier, const struct ovm_pages_file 
 		.owner = owner_of(file),
 		.shared = file->shmem != NULL,
 		.number = number_of(file),
-		.store.sifted = ovm_copier_sifts(&copier->options),
+		.store.sifted = copier->options.parent != NULL,
+		.store.packed = packs(copier),
+		.store.block_pages = copier->options.block_pages,
 	};
 	copier->by_owner[at] = at;
 	return at;
@@ -280,20 +290,80 @@ static struct ovm_error *sift(struct ovm_copier *copier, struct target *target)
 	return err ? err : ovm_page_store_sift(&target->store, answer);
 }
 
-static struct ovm_error *copy(struct ovm_copier *copier, struct target *target, bool paused)
+/* Write what is to be copied, each page in its place. */
+static struct ovm_error *write_pages(struct ovm_copier *copier, struct target *target)
 {
 	_cleanup_free_ struct ovm_copy_run *copies = NULL;
 	_cleanup_close_ int fd = -1;
 	char name[OVM_PAGES_NAME];
 	size_t nr;
-	struct ovm_error *err = sift(copier, target);
+	struct ovm_error *err = ovm_page_store_todo(&target->store, &copies, &nr);
 
-	if (!err)
-		err = ovm_page_store_todo(&target->store, &copies, &nr);
 	if (!err && (nr || !target->created))
 		err = open_target(copier, target, name, &fd);
 	if (!err && nr)
 		err = copy_runs(copier, copies, nr, fd, name);
+	return err;
+}
+
+static struct ovm_error *pack_into(struct ovm_copier *copier, struct target *target,
+				   const struct ovm_unpacked *unpacked, int fd, const char *name)
+{
+	struct ovm_pack_request request = {
+		.size = sizeof(request),
+		.copies = unpacked->copies,
+		.nr_copies = unpacked->nr_copies,
+		.extents = unpacked->extents,
+		.nr_extents = unpacked->nr_extents,
+		.base = target->store.end,
+		.block_pages = copier->options.block_pages,
+		.align = copier->options.block_pages != 0,
+		.cancelled = copy_cancelled,
+		.progress = copy_progressed,
+		.arg = copier,
+	};
+	struct ovm_pack_result *result = NULL;
+	struct ovm_error *err = ovm_page_sink_create_file(fd, 0, name, &request.sink);
+
+	if (!err)
+		err = ovm_engine_pack(copier->options.engine, &request, &result);
+	if (!err)
+		err = ovm_page_store_pack(&target->store, result);
+	/* There may be something behind it that was given up. */
+	if (!err && ftruncate(fd, (off_t)target->store.end))
+		err = ovm_error_errno(OVM_ERROR_OUTPUT, errno, name, "can't cut off %s", name);
+	ovm_pack_result_free(result);
+	ovm_page_sink_destroy(request.sink);
+	return err;
+}
+
+/* Write what is to be copied behind what is there, leaving out and compressing what can be. */
+static struct ovm_error *pack(struct ovm_copier *copier, struct target *target)
+{
+	const uint32_t ops = (copier->options.block_pages ? OVM_PACK_LZ4 : 0) |
+			     (copier->options.skip_zero ? OVM_PACK_DROP_ZERO : 0);
+	_cleanup_close_ int fd = -1;
+	char name[OVM_PAGES_NAME];
+	struct ovm_unpacked unpacked;
+	struct ovm_error *err =
+		ovm_page_store_unpacked(&target->store, target->store.sifted, ops, &unpacked);
+
+	if (err)
+		return err;
+	if (unpacked.nr_copies || !target->created)
+		err = open_target(copier, target, name, &fd);
+	if (!err && unpacked.nr_copies)
+		err = pack_into(copier, target, &unpacked, fd, name);
+	ovm_unpacked_deinit(&unpacked);
+	return err;
+}
+
+static struct ovm_error *copy(struct ovm_copier *copier, struct target *target, bool paused)
+{
+	struct ovm_error *err = sift(copier, target);
+
+	if (!err)
+		err = target->store.packed ? pack(copier, target) : write_pages(copier, target);
 	if (!err)
 		ovm_page_store_copied(&target->store, paused);
 	copier->before += target->changes.todo << OVM_PAGE_SHIFT;
@@ -385,17 +455,26 @@ static void count_pages(const struct ovm_page_store *store, struct ovm_page_coun
 	counts->written += found.written;
 	counts->zero += found.zero;
 	counts->parent += found.parent;
+	counts->bytes += ovm_page_store_size(store);
 }
 
 static struct ovm_error *finish_file(struct ovm_copier *copier, struct target *target,
 				     struct ovm_pages_file *file)
 {
+	struct ovm_page_store_map map;
 	struct ovm_error *err = copy(copier, target, true);
 
+	if (!err)
+		err = ovm_page_store_pagemap(&target->store, &map);
+	if (err)
+		return err;
 	file->id = target->id;
 	file->number = target->number;
-	return err ? err
-		   : ovm_page_store_pagemap(&target->store, &file->entries, &file->nr_entries);
+	file->entries = map.entries;
+	file->nr_entries = map.nr;
+	file->block_sizes = map.block_sizes;
+	file->block_pages = copier->options.block_pages;
+	return NULL;
 }
 
 struct ovm_error *ovm_copier_finish(struct ovm_copier *copier, struct ovm_pages *pages,

@@ -21,6 +21,8 @@ struct ovm_copier_options {
 	struct ovm_engine *engine;
 	/** Leave out pages that are zero where nothing is zero as well. */
 	bool skip_zero;
+	/** Compress, in blocks of so many pages; 0: don't. */
+	uint32_t block_pages;
 	/** The images of an earlier dump, to which pages are left that are the same; or NULL. */
 	const struct ovm_parent *parent;
 	/** Directory for the pages-N.img, and the first N. */
@@ -46,7 +48,7 @@ struct ovm_copier_stats {
 /** Whether pages are looked at, so that they have to be marked (ovm_pages_mark()). */
 static inline bool ovm_copier_sifts(const struct ovm_copier_options *options)
 {
-	return options->skip_zero || options->parent;
+	return options->skip_zero || options->parent || options->block_pages;
 }
 
 struct ovm_error *ovm_copier_create(const struct ovm_copier_options *options,

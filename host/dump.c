@@ -3,6 +3,7 @@
 
 #include "dump_private.h"
 #include "image/external.h"
+#include "kernels-cuda/pack.h"
 
 enum {
 	DEFAULT_TIMEOUT_MS = 5000,
@@ -58,6 +59,11 @@ static struct ovm_error *check_options(const struct ovm_dump_options *options)
 					"a dump that writes nothing into the guest can't %s the "
 					"process: use -R (--leave-running) with --read-only",
 					options->leave == OVM_LEAVE_STOPPED ? "stop" : "kill");
+	if (options->block_size % OVM_PAGE_SIZE ||
+	    options->block_size >> OVM_PAGE_SHIFT > OVM_PACK_MAX_BLOCK_PAGES)
+		return ovm_error_format(OVM_ERROR_USAGE,
+					"what is compressed at a time is a multiple of 4 KiB, up "
+					"to 4 MiB");
 	for (size_t i = 0; i < options->nr_externals; i++)
 		if (!ovm_image_is_external_name(options->externals[i]))
 			return ovm_error_format(OVM_ERROR_USAGE,
@@ -96,6 +102,7 @@ static struct ovm_error *make_copier(struct ovm_dump *dump)
 		.dir_fd = ovm_output_fd(dump->output),
 		.first_id = FIRST_PAGES_ID,
 		.skip_zero = dump->options.skip_zero,
+		.block_pages = dump->options.block_size >> OVM_PAGE_SHIFT,
 		.parent = dump->parent,
 		.cancelled = ovm_dump_cancelled,
 		.progress = pages_progressed,
@@ -142,7 +149,7 @@ static void fill_result(struct ovm_dump *dump, uint64_t start, struct ovm_dump_r
 	whole->pages_scanned = dump->pages.scanned;
 	whole->pages_written = private->written;
 	whole->shmem_pages_written = shmem->written;
-	whole->bytes_written = (private->written + shmem->written) << OVM_PAGE_SHIFT;
+	whole->bytes_written = private->bytes + shmem->bytes;
 	whole->zero_pages = private->zero + shmem->zero;
 	whole->parent_pages = private->parent + shmem->parent;
 	whole->backend = ovm_engine_backend_name(dump->ovm->engine);

@@ -49,6 +49,7 @@ static struct ovm_error *with_image_set(struct ovm_dump *dump,
 		return err;
 	images.set.stats = make_stats(dump);
 	images.set.tcp_established = dump->options.tcp_established;
+	images.set.block_size = dump->options.block_size;
 	images.set.nr_cpus = ovm_vm_info(dump->ovm->vm)->nr_vcpus;
 	images.set.shell_job = dump->options.shell_job;
 	images.set.externals = dump->options.externals;

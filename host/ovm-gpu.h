@@ -213,6 +213,12 @@ struct ovm_dump_options {
 	 * parent themselves.
 	 */
 	const char *parent_directory;
+	/**
+	 * Compress memory by LZ4, so many bytes at a time: a multiple of 4 KiB, up to 4 MiB; 0:
+	 * don't. Only CRIU's development branch, from July 2026 on, reads such images; releases up
+	 * to 4.2 refuse them.
+	 */
+	uint32_t block_size;
 };
 
 /** Figures of a dump; times in microseconds. */

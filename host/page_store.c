@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "page_store.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "page_store_private.h"
 #include "vmi/cleanup.h"
 
-enum { ARRANGE_BYTES = 1 << 20 };
+enum {
+	/* In ovm_stored.flags, beside enum ovm_pages_flags: it is in RAM now. */
+	IN_RAM = 1 << 0,
+};
 
 /* What may become of a page without making a right copy of it wrong. */
 static const uint32_t passing_kinds = OVM_PAGE_BIT(OVM_PAGE_MIGRATION) |
 				      OVM_PAGE_BIT(OVM_PAGE_SWAP) | OVM_PAGE_BIT(OVM_PAGE_OTHER);
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
-
-static uint64_t bytes(uint64_t nr_pages)
-{
-	return nr_pages << OVM_PAGE_SHIFT;
-}
-
-static uint64_t piece_end(const struct ovm_stored *piece)
-{
-	return piece->va + bytes(piece->nr_pages);
-}
 
 static bool has_place_in_ram(const struct ovm_stored *piece)
 {
@@ -34,31 +26,36 @@ static bool has_place_in_ram(const struct ovm_stored *piece)
 /* Let @last grow by @next, if they are one piece. */
 static bool join(struct ovm_stored *last, const struct ovm_stored *next)
 {
-	if (last->state != next->state || last->kind != next->kind || piece_end(last) != next->va)
+	const uint64_t len = ovm_stored_bytes(last->nr_pages);
+	const bool compressed = last->kind == OVM_SIFTED_LZ4;
+
+	if (last->state != next->state || last->kind != next->kind ||
+	    ovm_stored_end(last) != next->va)
 		return false;
-	if (last->kind == OVM_SIFTED_RAW && last->offset + bytes(last->nr_pages) != next->offset)
+	if (last->kind == OVM_SIFTED_RAW && last->offset + len != next->offset)
 		return false;
-	if (has_place_in_ram(last) && last->gpa + bytes(last->nr_pages) != next->gpa)
+	if (compressed && last->position + last->nr_pages != next->position)
 		return false;
-	if (last->state == OVM_STORED_TODO && last->flags != next->flags)
+	/* A block goes the way of each of its pages: one may have to be copied for another. */
+	if ((has_place_in_ram(last) || compressed) && last->gpa + len != next->gpa)
+		return false;
+	if ((last->state == OVM_STORED_TODO || compressed) && last->flags != next->flags)
 		return false;
 	last->nr_pages += next->nr_pages;
 	return true;
 }
 
-/* ---- update ---------------------------------------------------------------------------------- */
+struct ovm_store_update ovm_store_begin(const struct ovm_page_store *from)
+{
+	struct ovm_store_update update = {.from = from, .to = *from};
 
-/* A store being made from another one and from runs. */
-struct update {
-	const struct ovm_page_store *from;
-	/* Piece of it that the next address may be in. */
-	size_t next;
-	struct ovm_page_store to;
-	size_t allocated;
-	struct ovm_page_changes *changes;
-};
+	update.to.pieces = NULL;
+	update.to.nr = 0;
+	update.to.nr_pages = 0;
+	return update;
+}
 
-static struct ovm_error *push(struct update *update, const struct ovm_stored *piece)
+struct ovm_error *ovm_store_push(struct ovm_store_update *update, const struct ovm_stored *piece)
 {
 	struct ovm_page_store *to = &update->to;
 
@@ -78,12 +75,50 @@ static struct ovm_error *push(struct update *update, const struct ovm_stored *pi
 	return NULL;
 }
 
+struct ovm_error *ovm_store_end(struct ovm_page_store *store, struct ovm_store_update *update,
+				struct ovm_error *err)
+{
+	if (err) {
+		free(update->to.pieces);
+		return err;
+	}
+	free(store->pieces);
+	*store = update->to;
+	return NULL;
+}
+
+struct ovm_stored ovm_stored_part(const struct ovm_stored *piece, uint64_t first, uint64_t nr)
+{
+	struct ovm_stored part = *piece;
+
+	part.va += ovm_stored_bytes(first);
+	part.gpa += ovm_stored_bytes(first);
+	part.offset += ovm_stored_bytes(first);
+	part.position += first;
+	part.nr_pages = nr;
+	return part;
+}
+
+void ovm_store_place(struct ovm_page_store *store, struct ovm_stored *piece)
+{
+	piece->kind = OVM_SIFTED_RAW;
+	piece->offset = store->end;
+	store->end += ovm_stored_bytes(piece->nr_pages);
+}
+
+/* ---- update ---------------------------------------------------------------------------------- */
+
 static bool in_ram(const struct ovm_run *run)
 {
 	return OVM_PAGE_BIT(run->kind) & OVM_PAGE_KINDS_RAM & ~OVM_PAGE_BIT(OVM_PAGE_ZERO);
 }
 
-static void block(struct update *update, const struct ovm_run *run, uint64_t nr_pages)
+static uint8_t piece_flags(const struct ovm_run *run)
+{
+	return (run->flags & OVM_PAGES_FLAGS) | (in_ram(run) ? IN_RAM : 0);
+}
+
+static void block(struct ovm_store_update *update, const struct ovm_run *run, uint64_t nr_pages)
 {
 	struct ovm_page_changes *changes = update->changes;
 
@@ -92,23 +127,15 @@ static void block(struct update *update, const struct ovm_run *run, uint64_t nr_
 		changes->first_blocked = run;
 }
 
-/* Give pages a place in the file. */
-static void place(struct ovm_page_store *store, struct ovm_stored *piece)
-{
-	piece->kind = OVM_SIFTED_RAW;
-	piece->offset = store->end;
-	store->end += bytes(piece->nr_pages);
-}
-
 /* Pages of @run from @va up to @end, which the store doesn't have. */
-static struct ovm_error *add_new(struct update *update, const struct ovm_run *run, uint64_t va,
-				 uint64_t end)
+static struct ovm_error *add_new(struct ovm_store_update *update, const struct ovm_run *run,
+				 uint64_t va, uint64_t end)
 {
 	struct ovm_stored piece = {
 		.va = va,
 		.nr_pages = (end - va) >> OVM_PAGE_SHIFT,
 		.gpa = run->gpa + (va - run->va),
-		.flags = run->flags & OVM_PAGES_FLAGS,
+		.flags = piece_flags(run),
 	};
 
 	if (!in_ram(run)) {
@@ -118,10 +145,10 @@ static struct ovm_error *add_new(struct update *update, const struct ovm_run *ru
 	if (update->to.sifted)
 		piece.kind = OVM_SIFTED_NOT;
 	else
-		place(&update->to, &piece);
+		ovm_store_place(&update->to, &piece);
 	update->changes->appeared += piece.nr_pages;
 	update->changes->todo += piece.nr_pages;
-	return push(update, &piece);
+	return ovm_store_push(update, &piece);
 }
 
 /* Whether pages may be what they were found to be, by the rules for where they are now. */
@@ -131,7 +158,9 @@ static bool allowed(enum ovm_sifted kind, uint8_t flags)
 	case OVM_SIFTED_ZERO:
 		return (flags & OVM_PAGES_ZERO_BACKED) && !(flags & OVM_PAGES_WHOLE);
 	case OVM_SIFTED_PARENT:
-		return !(flags & OVM_PAGES_WHOLE);
+		return !(flags & (OVM_PAGES_WHOLE | OVM_PAGES_OWN));
+	case OVM_SIFTED_LZ4:
+		return (flags & OVM_PAGES_COMPRESSIBLE) && !(flags & OVM_PAGES_WHOLE);
 	default:
 		return true;
 	}
@@ -153,23 +182,17 @@ static enum ovm_stored_state new_state(const struct ovm_stored *piece, const str
 }
 
 /* Pages of @run from @va up to @end, which are within piece @old. */
-static struct ovm_error *add_known(struct update *update, const struct ovm_run *run,
+static struct ovm_error *add_known(struct ovm_store_update *update, const struct ovm_run *run,
 				   const struct ovm_stored *old, uint64_t va, uint64_t end)
 {
 	struct ovm_page_changes *changes = update->changes;
-	struct ovm_stored piece = {
-		.va = va,
-		.nr_pages = (end - va) >> OVM_PAGE_SHIFT,
-		.offset = old->offset + (va - old->va),
-		.gpa = old->gpa + (va - old->va),
-		.state = old->state,
-		.kind = old->kind,
-		.flags = run->flags & OVM_PAGES_FLAGS,
-	};
+	struct ovm_stored piece = ovm_stored_part(old, (va - old->va) >> OVM_PAGE_SHIFT,
+						  (end - va) >> OVM_PAGE_SHIFT);
 	uint64_t gpa = run->gpa + (va - run->va);
 
 	piece.state = new_state(&piece, run, gpa);
 	piece.gpa = gpa;
+	piece.flags = piece_flags(run);
 	if (piece.state == OVM_STORED_TODO) {
 		changes->todo += piece.nr_pages;
 		if (old->state != OVM_STORED_TODO)
@@ -179,17 +202,17 @@ static struct ovm_error *add_known(struct update *update, const struct ovm_run *
 	    (!in_ram(run) && !(OVM_PAGE_BIT(run->kind) & passing_kinds)))
 		block(update, run, piece.nr_pages);
 	changes->vanished -= piece.nr_pages;
-	return push(update, &piece);
+	return ovm_store_push(update, &piece);
 }
 
-static struct ovm_error *add_run(struct update *update, const struct ovm_run *run)
+static struct ovm_error *add_run(struct ovm_store_update *update, const struct ovm_run *run)
 {
 	const struct ovm_page_store *from = update->from;
-	uint64_t va = run->va, end = run->va + bytes(run->nr_pages);
+	uint64_t va = run->va, end = run->va + ovm_stored_bytes(run->nr_pages);
 	struct ovm_error *err = NULL;
 
 	while (va < end && !err) {
-		while (update->next < from->nr && piece_end(&from->pieces[update->next]) <= va)
+		while (update->next < from->nr && ovm_stored_end(&from->pieces[update->next]) <= va)
 			update->next++;
 
 		const struct ovm_stored *old =
@@ -197,8 +220,8 @@ static struct ovm_error *add_run(struct update *update, const struct ovm_run *ru
 		bool known = old && old->va <= va;
 		uint64_t until = end;
 
-		if (known && piece_end(old) < end)
-			until = piece_end(old);
+		if (known && ovm_stored_end(old) < end)
+			until = ovm_stored_end(old);
 		else if (!known && old && old->va < end)
 			until = old->va;
 		err = known ? add_known(update, run, old, va, until)
@@ -208,34 +231,139 @@ static struct ovm_error *add_run(struct update *update, const struct ovm_run *ru
 	return err;
 }
 
+/* ---- blocks ---------------------------------------------------------------------------------- */
+
+/* Count right pages of each block; *@broken if there are blocks with others. */
+static struct ovm_error *count_right(const struct ovm_page_store *store, uint16_t **ret,
+				     bool *broken)
+{
+	uint16_t *counts = calloc(store->nr_blocks + 1, sizeof(*counts));
+
+	if (!counts)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < store->nr; i++) {
+		const struct ovm_stored *piece = &store->pieces[i];
+		const uint64_t end = piece->position + piece->nr_pages;
+
+		if (piece->kind != OVM_SIFTED_LZ4 || piece->state != OVM_STORED_VALID)
+			continue;
+		for (uint64_t at = piece->position; at < end;) {
+			uint64_t block = at / store->block_pages;
+			uint64_t until = (block + 1) * store->block_pages;
+
+			if (until > end)
+				until = end;
+			counts[block] += (uint16_t)(until - at);
+			at = until;
+		}
+	}
+	*broken = false;
+	for (size_t i = 0; i < store->nr_blocks; i++)
+		*broken |= counts[i] && counts[i] != store->blocks[i].nr_pages;
+	*ret = counts;
+	return NULL;
+}
+
+/* The run that has the page at @va. */
+static const struct ovm_run *find_run(const struct ovm_store_update *update, uint64_t va)
+{
+	size_t low = 0, high = update->nr_runs;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (update->runs[middle].va <= va)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &update->runs[low];
+}
+
+/* Right pages that are in one block, which has others too: they are to be copied with these. */
+static void break_block(struct ovm_store_update *update, struct ovm_stored *part)
+{
+	if (part->flags & IN_RAM) {
+		part->state = OVM_STORED_TODO;
+		update->changes->todo += part->nr_pages;
+		update->changes->again += part->nr_pages;
+		return;
+	}
+	part->state = OVM_STORED_LOST;
+	block(update, find_run(update, part->va), part->nr_pages);
+}
+
+static struct ovm_error *break_piece(struct ovm_store_update *update,
+				     const struct ovm_stored *piece, const uint16_t *counts)
+{
+	const uint32_t block_pages = update->to.block_pages;
+	struct ovm_error *err = NULL;
+	uint64_t nr;
+
+	for (uint64_t i = 0; i < piece->nr_pages && !err; i += nr) {
+		uint64_t at = piece->position + i, index = at / block_pages;
+
+		nr = block_pages - at % block_pages;
+		if (nr > piece->nr_pages - i)
+			nr = piece->nr_pages - i;
+		struct ovm_stored part = ovm_stored_part(piece, i, nr);
+
+		if (counts[index] != update->to.blocks[index].nr_pages)
+			break_block(update, &part);
+		err = ovm_store_push(update, &part);
+	}
+	return err;
+}
+
+/* A block is right only if each of its pages is, and none is gone. */
+static struct ovm_error *break_blocks(struct ovm_page_store *store, const struct ovm_run *runs,
+				      size_t nr_runs, struct ovm_page_changes *changes)
+{
+	_cleanup_free_ uint16_t *counts = NULL;
+	struct ovm_store_update update = ovm_store_begin(store);
+	bool broken = false;
+	struct ovm_error *err = store->nr_blocks ? count_right(store, &counts, &broken) : NULL;
+
+	if (err || !broken)
+		return err;
+	update.runs = runs;
+	update.nr_runs = nr_runs;
+	update.changes = changes;
+	for (size_t i = 0; i < store->nr && !err; i++) {
+		const struct ovm_stored *piece = &store->pieces[i];
+
+		if (piece->kind == OVM_SIFTED_LZ4 && piece->state == OVM_STORED_VALID)
+			err = break_piece(&update, piece, counts);
+		else
+			err = ovm_store_push(&update, piece);
+	}
+	return ovm_store_end(store, &update, err);
+}
+
 struct ovm_error *ovm_page_store_update(struct ovm_page_store *store, const struct ovm_run *runs,
 					size_t nr, struct ovm_page_changes *changes)
 {
-	struct update update = {
-		.from = store,
-		.to = {.sifted = store->sifted, .end = store->end},
-		.changes = changes,
-	};
+	struct ovm_store_update update = ovm_store_begin(store);
 	struct ovm_error *err = NULL;
 	uint64_t end = 0;
 
+	update.changes = changes;
 	*changes = (struct ovm_page_changes){.vanished = store->nr_pages};
 	for (size_t i = 0; i < nr && !err; i++) {
-		if (runs[i].va < end || runs[i].va + bytes(runs[i].nr_pages) < runs[i].va)
+		uint64_t len = ovm_stored_bytes(runs[i].nr_pages);
+
+		if (runs[i].va < end || runs[i].va + len < runs[i].va)
 			err = ovm_error_address(OVM_ERROR_CORRUPT, runs[i].va,
 						"pages are out of order at");
 		else
 			err = add_run(&update, &runs[i]);
-		end = runs[i].va + bytes(runs[i].nr_pages);
+		end = runs[i].va + len;
 	}
-	if (err) {
-		free(update.to.pieces);
-		return err;
-	}
-	free(store->pieces);
-	*store = update.to;
-	return NULL;
+	err = ovm_store_end(store, &update, err);
+	return err ? err : break_blocks(store, runs, nr, changes);
 }
+
+/* ---- copying --------------------------------------------------------------------------------- */
 
 static void join_all(struct ovm_page_store *store)
 {
@@ -253,93 +381,6 @@ void ovm_page_store_distrust(struct ovm_page_store *store)
 		store->pieces[i].state = OVM_STORED_LOST;
 	join_all(store);
 }
-
-/* ---- sifting --------------------------------------------------------------------------------- */
-
-struct ovm_error *ovm_page_store_unsifted(const struct ovm_page_store *store,
-					  struct ovm_sift_piece **ret, size_t *ret_nr,
-					  uint64_t *ret_pages)
-{
-	size_t nr = 0;
-
-	for (size_t i = 0; i < store->nr && store->sifted; i++)
-		nr += store->pieces[i].state == OVM_STORED_TODO;
-	struct ovm_sift_piece *pieces = calloc(nr + 1, sizeof(*pieces));
-
-	if (!pieces)
-		return ovm_error_no_memory();
-	*ret_nr = nr;
-	*ret_pages = 0;
-	nr = 0;
-	for (size_t i = 0; i < store->nr && nr < *ret_nr; i++) {
-		const struct ovm_stored *piece = &store->pieces[i];
-
-		if (piece->state != OVM_STORED_TODO)
-			continue;
-		pieces[nr++] = (struct ovm_sift_piece){
-			.va = piece->va,
-			.gpa = piece->gpa,
-			.nr_pages = piece->nr_pages,
-			.first = *ret_pages,
-			.flags = piece->flags,
-		};
-		*ret_pages += piece->nr_pages;
-	}
-	*ret = pieces;
-	return NULL;
-}
-
-/* Cut a piece to be copied by what its pages are. */
-static struct ovm_error *sift_piece(struct update *update, const struct ovm_stored *piece,
-				    const uint8_t *answer)
-{
-	struct ovm_error *err = NULL;
-	uint64_t nr;
-
-	for (uint64_t i = 0; i < piece->nr_pages && !err; i += nr) {
-		struct ovm_stored part = *piece;
-
-		for (nr = 1; i + nr < piece->nr_pages && answer[i + nr] == answer[i];)
-			nr++;
-		part.va += bytes(i);
-		part.gpa += bytes(i);
-		part.nr_pages = nr;
-		if (answer[i] != OVM_SIFTED_RAW)
-			part.kind = (enum ovm_sifted)answer[i];
-		else if (piece->kind == OVM_SIFTED_RAW)
-			part.offset += bytes(i);
-		else
-			place(&update->to, &part);
-		err = push(update, &part);
-	}
-	return err;
-}
-
-struct ovm_error *ovm_page_store_sift(struct ovm_page_store *store, const uint8_t *answer)
-{
-	struct update update = {.to = {.sifted = store->sifted, .end = store->end}};
-	struct ovm_error *err = NULL;
-
-	for (size_t i = 0; i < store->nr && !err; i++) {
-		const struct ovm_stored *piece = &store->pieces[i];
-
-		if (piece->state != OVM_STORED_TODO) {
-			err = push(&update, piece);
-			continue;
-		}
-		err = sift_piece(&update, piece, answer);
-		answer += piece->nr_pages;
-	}
-	if (err) {
-		free(update.to.pieces);
-		return err;
-	}
-	free(store->pieces);
-	*store = update.to;
-	return NULL;
-}
-
-/* ---- copying --------------------------------------------------------------------------------- */
 
 static bool is_to_be_copied(const struct ovm_stored *piece)
 {
@@ -386,8 +427,6 @@ void ovm_page_store_copied(struct ovm_page_store *store, bool paused)
 	join_all(store);
 }
 
-/* ---- what becomes of it ---------------------------------------------------------------------- */
-
 struct ovm_page_counts ovm_page_store_count(const struct ovm_page_store *store)
 {
 	struct ovm_page_counts counts = {0};
@@ -405,115 +444,9 @@ struct ovm_page_counts ovm_page_store_count(const struct ovm_page_store *store)
 	return counts;
 }
 
-struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
-					 struct ovm_image_pagemap_entry **ret, size_t *ret_nr)
-{
-	struct ovm_image_pagemap_entry *entries = calloc(store->nr + 1, sizeof(*entries));
-	uint64_t end = 0;
-	size_t nr = 0;
-
-	if (!entries)
-		return ovm_error_no_memory();
-	for (size_t i = 0; i < store->nr; i++) {
-		const struct ovm_stored *piece = &store->pieces[i];
-		bool in_parent = piece->kind == OVM_SIFTED_PARENT;
-
-		if (piece->kind != OVM_SIFTED_RAW && !in_parent)
-			continue;
-		if (nr && piece->va == end && entries[nr - 1].in_parent == in_parent)
-			entries[nr - 1].nr_pages += piece->nr_pages;
-		else
-			entries[nr++] = (struct ovm_image_pagemap_entry){piece->va, piece->nr_pages,
-									 in_parent};
-		end = piece_end(piece);
-	}
-	*ret = entries;
-	*ret_nr = nr;
-	return NULL;
-}
-
-bool ovm_page_store_arranged(const struct ovm_page_store *store)
-{
-	uint64_t offset = 0;
-
-	for (size_t i = 0; i < store->nr; i++) {
-		if (store->pieces[i].kind != OVM_SIFTED_RAW)
-			continue;
-		if (store->pieces[i].offset != offset)
-			return false;
-		offset += bytes(store->pieces[i].nr_pages);
-	}
-	return offset == store->end;
-}
-
-static bool read_all(int fd, uint8_t *buf, size_t len, uint64_t offset)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pread(fd, buf + done, len - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (!n)
-			errno = EIO;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
-}
-
-static bool write_all(int fd, const uint8_t *buf, size_t len, uint64_t offset)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(fd, buf + done, len - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (!n)
-			errno = EIO;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return true;
-}
-
-static bool move(int from, int to, const struct ovm_stored *piece, uint64_t offset, uint8_t *buf)
-{
-	uint64_t len = bytes(piece->nr_pages);
-
-	for (uint64_t done = 0; done < len;) {
-		size_t n = len - done < ARRANGE_BYTES ? (size_t)(len - done) : ARRANGE_BYTES;
-
-		if (!read_all(from, buf, n, piece->offset + done) ||
-		    !write_all(to, buf, n, offset + done))
-			return false;
-		done += n;
-	}
-	return true;
-}
-
-struct ovm_error *ovm_page_store_arrange(const struct ovm_page_store *store, int from, int to,
-					 const char *name)
-{
-	_cleanup_free_ uint8_t *buf = malloc(ARRANGE_BYTES);
-	uint64_t offset = 0;
-
-	if (!buf)
-		return ovm_error_no_memory();
-	for (size_t i = 0; i < store->nr; i++) {
-		if (store->pieces[i].kind != OVM_SIFTED_RAW)
-			continue;
-		if (!move(from, to, &store->pieces[i], offset, buf))
-			return ovm_error_errno(OVM_ERROR_OUTPUT, errno, name,
-					       "can't arrange the pages of %s anew", name);
-		offset += bytes(store->pieces[i].nr_pages);
-	}
-	return NULL;
-}
-
 void ovm_page_store_deinit(struct ovm_page_store *store)
 {
 	free(store->pieces);
+	free(store->blocks);
 	memset(store, 0, sizeof(*store));
 }

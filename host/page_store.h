@@ -44,18 +44,36 @@ struct ovm_stored {
 	uint64_t nr_pages;
 	/** OVM_SIFTED_RAW: byte in the file. */
 	uint64_t offset;
-	/** TODO, COPIED: where in RAM, consecutively. */
+	/** OVM_SIFTED_LZ4: block times pages of a block, and the page in the block. */
+	uint64_t position;
+	/** TODO, COPIED, and whatever is compressed: where in RAM, consecutively. */
 	uint64_t gpa;
 	enum ovm_stored_state state;
 	/** TODO: what it was when it was last looked at. */
 	enum ovm_sifted kind;
-	/** TODO: enum ovm_pages_flags of where it was found. */
+	/** TODO, and whatever is compressed: enum ovm_pages_flags of where it was found. */
 	uint8_t flags;
+};
+
+/** Pages that are compressed together. */
+struct ovm_stored_block {
+	/** Byte in the file, and how many there are. */
+	uint64_t offset;
+	uint32_t size;
+	uint16_t nr_pages;
+	/** It begins an entry of the pagemap. */
+	bool first;
 };
 
 struct ovm_page_store {
 	/** Pages are looked at before they get a place. */
 	bool sifted;
+	/** Places come from packing (ovm_engine_pack()). */
+	bool packed;
+	/** Pages of a block, but for the last ones of an entry; 0: nothing is compressed. */
+	uint32_t block_pages;
+	struct ovm_stored_block *blocks;
+	size_t nr_blocks, allocated_blocks;
 	/** In order of address. */
 	struct ovm_stored *pieces;
 	size_t nr;
@@ -100,6 +118,30 @@ struct ovm_error *ovm_page_store_unsifted(const struct ovm_page_store *store,
 /** Take the answer, an enum ovm_sifted for each page that was to be looked at. */
 struct ovm_error *ovm_page_store_sift(struct ovm_page_store *store, const uint8_t *answer);
 
+struct ovm_pack_extent;
+struct ovm_pack_result;
+
+/** What is to be packed. */
+struct ovm_unpacked {
+	struct ovm_copy_run *copies;
+	size_t nr_copies;
+	struct ovm_pack_extent *extents;
+	size_t nr_extents;
+};
+
+/**
+ * What is to be packed, by address; with @sifted only what ovm_page_store_sift() has left. @ops are
+ * the operations that are wanted, of enum ovm_pack_ops.
+ */
+struct ovm_error *ovm_page_store_unpacked(struct ovm_page_store *store, bool sifted, uint32_t ops,
+					  struct ovm_unpacked *ret);
+
+void ovm_unpacked_deinit(struct ovm_unpacked *unpacked);
+
+/** Take the result of packing these pages to the end of the file. */
+struct ovm_error *ovm_page_store_pack(struct ovm_page_store *store,
+				      const struct ovm_pack_result *result);
+
 /** What is to be copied, by rising offset; the caller frees *@ret. */
 struct ovm_error *ovm_page_store_todo(const struct ovm_page_store *store, struct ovm_copy_run **ret,
 				      size_t *ret_nr);
@@ -110,11 +152,22 @@ void ovm_page_store_copied(struct ovm_page_store *store, bool paused);
 /** Count the pages. */
 struct ovm_page_counts ovm_page_store_count(const struct ovm_page_store *store);
 
-/** The pagemap, adjacent addresses joined; the caller frees *@ret. */
-struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
-					 struct ovm_image_pagemap_entry **ret, size_t *ret_nr);
+/** A pagemap; the caller frees both arrays. */
+struct ovm_page_store_map {
+	struct ovm_image_pagemap_entry *entries;
+	size_t nr;
+	/** Which the entries point into. */
+	uint32_t *block_sizes;
+};
 
-/** Whether the pages are in the file by rising address, without gaps. */
+/** The pagemap of the file when it is arranged, adjacent addresses joined. */
+struct ovm_error *ovm_page_store_pagemap(const struct ovm_page_store *store,
+					 struct ovm_page_store_map *ret);
+
+/** Bytes of the file when it is arranged. */
+uint64_t ovm_page_store_size(const struct ovm_page_store *store);
+
+/** Whether the pages are in the file by rising address, without gaps but for alignment. */
 bool ovm_page_store_arranged(const struct ovm_page_store *store);
 
 /**

@@ -486,6 +486,7 @@ void ovm_pages_deinit(struct ovm_pages *pages)
 	for (size_t i = 0; i < pages->nr_files; i++) {
 		free(pages->files[i].runs);
 		free(pages->files[i].entries);
+		free(pages->files[i].block_sizes);
 	}
 	free(pages->files);
 	memset(pages, 0, sizeof(*pages));
@@ -507,19 +508,14 @@ void ovm_pages_name(uint32_t id, char name[OVM_PAGES_NAME])
 static bool find_offset(const struct ovm_pages_file *file, uint64_t address, size_t len,
 			uint64_t *ret)
 {
-	uint64_t offset = 0;
-
 	for (size_t i = 0; i < file->nr_entries; i++) {
 		const struct ovm_image_pagemap_entry *entry = &file->entries[i];
 		uint64_t size = entry->nr_pages << PAGE_SHIFT;
 
-		if (entry->in_parent)
+		if (entry->in_parent || entry->nr_blocks || address - entry->address >= size)
 			continue;
-		if (address - entry->address < size) {
-			*ret = offset + (address - entry->address);
-			return len <= size - (address - entry->address);
-		}
-		offset += size;
+		*ret = entry->offset + (address - entry->address);
+		return len <= size - (address - entry->address);
 	}
 	return false;
 }

@@ -27,14 +27,20 @@ struct ovm_pages_file {
 	/** Set when the pages are copied. */
 	struct ovm_image_pagemap_entry *entries;
 	size_t nr_entries;
+	/** Which the entries point into. */
+	uint32_t *block_sizes;
+	/** Pages that were compressed at a time; 0: none were. */
+	uint32_t block_pages;
 	/** The process whose private memory it is, or the shared memory object. */
 	const struct ovm_rec_process *process;
 	const struct ovm_rec_shmem *shmem;
 };
 
-/** Pages by what becomes of them: written; left out as zero; left to the parent's images. */
+/** Pages by what becomes of them: written, with the bytes that takes; left out as zero; left to the
+ * parent's images. */
 struct ovm_page_counts {
 	uint64_t written, zero, parent;
+	uint64_t bytes;
 };
 
 /** All pages of a tree. */

@@ -96,14 +96,22 @@ static void replace_runs(struct ovm_pages_file *file, const struct marking *mark
 
 static struct rules area_rules(const struct ovm_rec_vma *vma)
 {
+	uint8_t flags = OVM_PAGES_COMPRESSIBLE;
+
 	if (vma->aio_ring)
 		return (struct rules){OVM_PAGES_WHOLE, 0};
 	if (vma->vdso || vma->vvar || vma->special[0] || vma->may_share)
 		return (struct rules){0};
 	if (ovm_image_vma_is_private_huge(vma) && vma->huge_shift > OVM_PAGE_SHIFT &&
 	    vma->huge_shift <= MAX_HUGE_SHIFT)
-		return (struct rules){OVM_PAGES_ZERO_BACKED, vma->huge_shift};
-	return (struct rules){.flags = vma->file || vma->hugetlb ? 0 : OVM_PAGES_ZERO_BACKED};
+		return (struct rules){OVM_PAGES_ZERO_BACKED | OVM_PAGES_OWN, vma->huge_shift};
+	if (vma->hugetlb)
+		return (struct rules){0};
+	if (ovm_image_vma_may_be_lazy(vma))
+		flags |= OVM_PAGES_LAZY;
+	if (!vma->file)
+		flags |= OVM_PAGES_ZERO_BACKED;
+	return (struct rules){.flags = flags};
 }
 
 static struct ovm_error *mark_private(struct ovm_pages_file *file, struct marking *marking)
@@ -168,7 +176,7 @@ static struct rules object_rules(const struct ovm_rec_shmem *shmem, const struct
 
 	if (shift && (shift <= OVM_PAGE_SHIFT || shift > MAX_HUGE_SHIFT))
 		return (struct rules){0};
-	return (struct rules){OVM_PAGES_ZERO_BACKED, shift};
+	return (struct rules){OVM_PAGES_ZERO_BACKED | (shift ? 0 : OVM_PAGES_COMPRESSIBLE), shift};
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */

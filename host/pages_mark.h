@@ -23,7 +23,10 @@ struct ovm_pages_spot {
  * Nothing is zero where pages are missing in private memory without a file and in shared memory,
  * which restore makes anew. Of huge pages, the first 4 KiB are kept, so that all of them are there
  * afterwards: those that take their place later might find no free one. Rings of asynchronous I/O
- * are made by the kernel, with a head that is no zero. @spots will be sorted.
+ * are made by the kernel, with a head that is no zero. CRIU reads private huge pages from the
+ * images themselves, whatever their pagemap says (3.17.1, criu/mem.c: what is not mapped
+ * beforehand), and wants nothing of huge pages and of the vDSO to be compressed. @spots will be
+ * sorted.
  */
 struct ovm_error *ovm_pages_mark(struct ovm_pages *pages, const struct ovm_rec_tree *tree,
 				 struct ovm_pages_spot *spots, size_t nr_spots);

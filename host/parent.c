@@ -327,8 +327,8 @@ static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry 
 	struct ovm_error *err = NULL;
 	bool missing = false;
 
-	/* A field that isn't known may say that the pages are elsewhere, or compressed. */
-	if (entry->base.n_unknown_fields || flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
+	/* A field that isn't known may say that the pages are elsewhere. */
+	if (entry->base.n_unknown_fields || entry->blocks || flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
 		return damaged(pagemap->parent, pagemap->level, pagemap->name,
 			       "is in a form that isn't known here");
 	if (entry->vaddr % OVM_PAGE_SIZE || entry->vaddr < pagemap->va ||

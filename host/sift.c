@@ -59,7 +59,7 @@ static struct ovm_error *look(const struct sift *sift, const struct ovm_sift_pie
 		for (uint64_t i = 0; i < nr; i++)
 			if (is_zero(pages + (i << OVM_PAGE_SHIFT)))
 				answer[i] = OVM_SIFTED_ZERO;
-	if (!request->parent)
+	if (!request->parent || piece->flags & OVM_PAGES_OWN)
 		return NULL;
 	return ovm_parent_compare(request->parent,
 				  piece->va + ((index - piece->first) << OVM_PAGE_SHIFT), pages, nr,

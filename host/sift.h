@@ -17,11 +17,18 @@ struct ovm_parent_pages;
 
 /** Flags of the host's in ovm_run.flags, beside the engine's. */
 enum ovm_pages_flags {
+	/** Not to be left to the parent. */
+	OVM_PAGES_OWN = 1 << 3,
+	/** They may be compressed. */
+	OVM_PAGES_COMPRESSIBLE = 1 << 4,
+	/** They may be restored lazily: not in one entry of a pagemap with others. */
+	OVM_PAGES_LAZY = 1 << 5,
 	/** What isn't restored here is zero. */
 	OVM_PAGES_ZERO_BACKED = 1 << 6,
 	/** To be in the file, whatever they hold. */
 	OVM_PAGES_WHOLE = 1 << 7,
-	OVM_PAGES_FLAGS = OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE,
+	OVM_PAGES_FLAGS = OVM_PAGES_OWN | OVM_PAGES_COMPRESSIBLE | OVM_PAGES_LAZY |
+			  OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE,
 };
 
 /** What a page was found to be. */
@@ -34,6 +41,8 @@ enum ovm_sifted {
 	OVM_SIFTED_PARENT,
 	/** Not looked at yet. */
 	OVM_SIFTED_NOT,
+	/** Written in compressed blocks. */
+	OVM_SIFTED_LZ4,
 };
 
 /** Pages at consecutive addresses, consecutive in RAM too. */

@@ -6,7 +6,8 @@
 
 static struct ovm_image_pagemap pagemap_of(const struct ovm_pages_file *file)
 {
-	return (struct ovm_image_pagemap){file->entries, file->nr_entries, file->id, file->number};
+	return (struct ovm_image_pagemap){file->entries, file->nr_entries, file->id,
+					  file->block_pages, file->number};
 }
 
 static void fill_processes(const struct ovm_state *state, const struct ovm_pages *pages,

@@ -9,7 +9,13 @@
 
 #include "cli.h"
 
-enum { MAX_EXTERNALS = 1024 };
+enum {
+	MAX_EXTERNALS = 1024,
+	/* Bytes of memory that are compressed at a time. */
+	MIN_BLOCK = 4 << 10,
+	DEFAULT_BLOCK = 256 << 10,
+	MAX_BLOCK = 4 << 20,
+};
 
 static const char usage[] =
 	"Usage: ovm-gpu dump --qmp SOCK -t PID -D DIR [-R|-s] [OPTIONS]\n"
@@ -41,6 +47,10 @@ static const char usage[] =
 	"  --parent DIR           images of an earlier dump: leave pages to them that are the\n"
 	"                         same there; DIR has to be kept beside the new images, which\n"
 	"                         have a relative link to it\n"
+	"  --compress[=SIZE]      compress memory by LZ4, SIZE at a time: 4K to 4M (default: "
+	"256K),\n"
+	"                         or 'page' for 4K. Only CRIU's development branch of 2026 reads\n"
+	"                         such images; releases up to 4.2 refuse them\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -176,6 +186,18 @@ static bool parse_backend(const char *text, enum ovm_dump_backend *ret)
 	return false;
 }
 
+static bool parse_block_size(const char *text, uint32_t *ret)
+{
+	uint64_t size = DEFAULT_BLOCK;
+
+	if (text && !strcmp(text, "page"))
+		size = MIN_BLOCK;
+	else if (text && !cli_parse_size(text, &size))
+		return false;
+	*ret = (uint32_t)size;
+	return size && size % MIN_BLOCK == 0 && size <= MAX_BLOCK;
+}
+
 static int parse_option(const struct cli_common *common, int opt, struct ovm_dump_options *dump,
 			const char **externals)
 {
@@ -236,6 +258,13 @@ static int parse_option(const struct cli_common *common, int opt, struct ovm_dum
 	case CLI_OPT_SPECIFIC + 7:
 		dump->parent_directory = optarg;
 		return -1;
+	case CLI_OPT_SPECIFIC + 8:
+		if (!parse_block_size(optarg, &dump->block_size))
+			return cli_usage_error(common,
+					       "--compress takes a multiple of 4K up to 4M, or "
+					       "'page', not '%s'",
+					       optarg);
+		return -1;
 	}
 	return -1;
 }
@@ -279,6 +308,7 @@ static int parse_all(int argc, char **argv, struct cli_common *common,
 		{"external", required_argument, NULL, CLI_OPT_SPECIFIC + 5},
 		{"skip-zero", no_argument, NULL, CLI_OPT_SPECIFIC + 6},
 		{"parent", required_argument, NULL, CLI_OPT_SPECIFIC + 7},
+		{"compress", optional_argument, NULL, CLI_OPT_SPECIFIC + 8},
 		{NULL, 0, NULL, 0},
 	};
 	int opt, status = -1;

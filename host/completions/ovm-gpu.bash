@@ -36,6 +36,7 @@ _ovm_gpu() {
 	dump)
 		options+=' --tree --images-dir --leave-running --leave-stopped --read-only'
 		options+=' --tcp-established --shell-job --external --skip-zero --parent'
+		options+=' --compress'
 		options+=' --backend --jobs --ghost-limit --timeout'
 		;;
 	thaw | kill) options+=' --tree --cgroup --timeout' ;;

@@ -39,6 +39,13 @@ struct ovm_image_pagemap_entry {
 	uint64_t nr_pages;
 	/** Not in the pages image: the images of the parent have them. */
 	bool in_parent;
+	/** Their bytes begin at a multiple of 4 KiB, behind those of the entry before. */
+	bool aligned;
+	/** Where the bytes begin in the pages image. */
+	uint64_t offset;
+	/** Bytes that each block of them takes; no blocks: they are not compressed. */
+	const uint32_t *block_sizes;
+	size_t nr_blocks;
 };
 
 struct ovm_image_pagemap {
@@ -46,6 +53,8 @@ struct ovm_image_pagemap {
 	size_t nr;
 	/** N of pages-N.img. */
 	uint32_t pages_id;
+	/** Pages of each block but an entry's last one; 0: nothing is compressed. */
+	uint32_t block_pages;
 	/** The number by which the parent's images have the same memory: that of this pagemap. */
 	uint64_t number;
 };
@@ -96,6 +105,8 @@ struct ovm_image_set {
 	/** Number of the guest's CPUs, to tell whether threads may run on all of them; 0: unknown.
 	 */
 	uint32_t nr_cpus;
+	/** Bytes of memory that are compressed at a time; 0: nothing is. */
+	uint32_t block_size;
 	/** Established TCP connections are saved rather than refused. */
 	bool tcp_established;
 	/** The session and its terminal may be others' (criu restore --shell-job). */

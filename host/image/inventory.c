@@ -11,6 +11,9 @@
 enum {
 	/* CRTOOLS_IMAGES_V1_1: all other images begin with the common magic. */
 	IMAGE_VERSION = 2,
+	/* Memory may be compressed; CRIU up to 4.2 refuses it. */
+	COMPRESSED_IMAGE_VERSION = 3,
+	COMPRESSED_BY_LZ4 = 1,
 	/* Number of the cgroup set that means: where the restoring CRIU is. */
 	ROOT_CGROUP_SET = OVM_IMAGE_CGROUP_SET,
 	/* How the restoring CRIU keeps the network still; iptables. */
@@ -18,7 +21,7 @@ enum {
 	NSEC_PER_SEC = 1000000000,
 };
 
-struct ovm_error *ovm_image_write_inventory(int dir_fd)
+struct ovm_error *ovm_image_write_inventory(const struct ovm_image_set *set, int dir_fd)
 {
 	InventoryEntry entry = INVENTORY_ENTRY__INIT;
 	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
@@ -34,6 +37,12 @@ struct ovm_error *ovm_image_write_inventory(int dir_fd)
 	entry.lsmtype = LSMTYPE__NO_LSM;
 	entry.has_network_lock_method = true;
 	entry.network_lock_method = NETWORK_LOCK_METHOD;
+	if (set->block_size) {
+		entry.img_version = COMPRESSED_IMAGE_VERSION;
+		entry.has_compress = entry.has_compress_block_size = true;
+		entry.compress = COMPRESSED_BY_LZ4;
+		entry.compress_block_size = set->block_size;
+	}
 	return ovm_image_file_write(dir_fd, OVM_IMAGE_INVENTORY, 0, &entry.base);
 }
 

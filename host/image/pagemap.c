@@ -19,6 +19,7 @@ enum {
 	PE_PARENT = 1,
 	PE_LAZY = 2,
 	PE_PRESENT = 4,
+	PE_ALIGNED = 8,
 	/* Bytes of an entry have to fit into 32 bits nowhere, but its pages times 4096 into 63. */
 	MAX_PAGES = 1 << 30,
 };
@@ -81,7 +82,7 @@ static struct ovm_error *add_in_areas(struct walk *walk, uint64_t address, uint6
 			return ovm_error_address(OVM_ERROR_CORRUPT, address,
 						 "a page lies in no memory area");
 		uint64_t part = (walk->vma->end - address) >> PAGE_SHIFT;
-		uint32_t lazy = walk->flags == PE_PRESENT && ovm_image_vma_may_be_lazy(walk->vma)
+		uint32_t lazy = walk->flags & PE_PRESENT && ovm_image_vma_may_be_lazy(walk->vma)
 					? PE_LAZY
 					: 0;
 
@@ -92,6 +93,55 @@ static struct ovm_error *add_in_areas(struct walk *walk, uint64_t address, uint6
 		nr -= part;
 	}
 	return err;
+}
+
+/* Whether pages are lazy, all of them or none. */
+static struct ovm_error *find_lazy(struct walk *walk, uint64_t address, uint64_t nr, uint32_t *ret)
+{
+	const uint64_t end = address + (nr << PAGE_SHIFT);
+	bool first = true;
+
+	*ret = 0;
+	while (!walk->flat && address < end) {
+		while (walk->vma && walk->vma->end <= address)
+			walk->vma = walk->vma->next;
+		uint32_t lazy = walk->vma && ovm_image_vma_may_be_lazy(walk->vma) ? PE_LAZY : 0;
+
+		if (!walk->vma || walk->vma->start > address || (!first && lazy != *ret))
+			return ovm_error_address(OVM_ERROR_CORRUPT, address,
+						 "a block of pages lies in no memory area");
+		*ret = lazy;
+		first = false;
+		address = walk->vma->end;
+	}
+	return NULL;
+}
+
+/* Pages that are in compressed blocks: an entry of its own. */
+static struct ovm_error *add_blocks(struct walk *walk, const struct ovm_image_pagemap_entry *pages,
+				    uint32_t block_pages)
+{
+	PagemapBlocks blocks = PAGEMAP_BLOCKS__INIT;
+	PagemapEntry entry = PAGEMAP_ENTRY__INIT;
+	uint32_t lazy;
+	struct ovm_error *err = put(walk);
+
+	if (!err)
+		err = find_lazy(walk, pages->address, pages->nr_pages, &lazy);
+	if (err)
+		return err;
+	blocks.n_block_sizes = pages->nr_blocks;
+	blocks.block_sizes = (uint32_t *)(uintptr_t)pages->block_sizes;
+	blocks.has_total_payload_size = blocks.has_pages_per_block = true;
+	for (size_t i = 0; i < pages->nr_blocks; i++)
+		blocks.total_payload_size += pages->block_sizes[i];
+	blocks.pages_per_block = block_pages;
+	entry.vaddr = pages->address;
+	entry.nr_pages = (uint32_t)pages->nr_pages;
+	entry.has_flags = true;
+	entry.flags = walk->flags | lazy;
+	entry.blocks = &blocks;
+	return ovm_image_file_put(walk->image, &entry.base);
 }
 
 /* CRIU looks in the parent's images for a pagemap of the same number. */
@@ -121,7 +171,11 @@ static struct ovm_error *add_entries(struct walk *walk, const struct ovm_image_p
 						 "pages are out of order");
 		last = entry->address + (entry->nr_pages << PAGE_SHIFT);
 		walk->flags = entry->in_parent ? PE_PARENT : PE_PRESENT;
-		if (walk->flat)
+		if (entry->aligned)
+			walk->flags |= PE_ALIGNED;
+		if (entry->nr_blocks)
+			err = add_blocks(walk, entry, pagemap->block_pages);
+		else if (walk->flat)
 			err = add(walk, entry->address, entry->nr_pages, walk->flags);
 		else
 			err = add_in_areas(walk, entry->address, entry->nr_pages);

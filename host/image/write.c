@@ -97,7 +97,7 @@ struct ovm_error *ovm_image_write(const struct ovm_image_set *set, int dir_fd)
 		err = write_shared(set, files, seccomp, dir_fd);
 	/* Last: without it, CRIU takes nothing in the directory for images. */
 	if (!err)
-		err = ovm_image_write_inventory(dir_fd);
+		err = ovm_image_write_inventory(set, dir_fd);
 	ovm_image_seccomp_table_destroy(seccomp);
 	ovm_image_file_table_destroy(files);
 	return err;

@@ -19,7 +19,7 @@ struct ovm_image_job {
 /** The number of what a process of a set has for its own: address space, descriptors, ... */
 uint32_t ovm_image_own_id(const struct ovm_rec_process *rec);
 
-struct ovm_error *ovm_image_write_inventory(int dir_fd);
+struct ovm_error *ovm_image_write_inventory(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_seccomp(const struct ovm_image_seccomp_table *table, int dir_fd);
 struct ovm_error *ovm_image_write_timens(const struct ovm_image_set *set, int dir_fd);
 struct ovm_error *ovm_image_write_pstree(const struct ovm_image_set *set, int dir_fd);

@@ -42,8 +42,10 @@ struct fixture {
 
 static void forget_pages(struct fixture *f)
 {
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 2; i++) {
 		free(f->files[i].entries);
+		free(f->files[i].block_sizes);
+	}
 	memset(f->files, 0, sizeof(f->files));
 	ovm_walk_result_free(f->walked);
 	f->walked = NULL;
@@ -99,9 +101,13 @@ static void move(struct fixture *f, uint64_t va, uint64_t gpa)
 	memset(f->guest.ram + from, 0xee, PAGE);
 }
 
-static void init_with(struct fixture *f, bool skip_zero)
+static void init_with(struct fixture *f, bool skip_zero, uint32_t block_pages)
 {
-	struct ovm_copier_options options = {.first_id = FIRST_ID, .skip_zero = skip_zero};
+	struct ovm_copier_options options = {
+		.first_id = FIRST_ID,
+		.skip_zero = skip_zero,
+		.block_pages = block_pages,
+	};
 
 	memset(f, 0, sizeof(*f));
 	f->dir_fd = -1;
@@ -119,7 +125,7 @@ static void init_with(struct fixture *f, bool skip_zero)
 
 static void init(struct fixture *f)
 {
-	init_with(f, false);
+	init_with(f, false, 0);
 }
 
 /* What ovm_pages_look() makes of a process. */
@@ -141,7 +147,7 @@ static void look(struct fixture *f)
 	f->files[0].nr_runs = f->walked->nr_runs;
 	f->files[0].process = &process;
 	for (size_t i = 0; i < f->walked->nr_runs; i++)
-		f->walked->runs[i].flags |= OVM_PAGES_ZERO_BACKED;
+		f->walked->runs[i].flags |= OVM_PAGES_ZERO_BACKED | OVM_PAGES_COMPRESSIBLE;
 	f->pages.files = f->files;
 	f->pages.nr_files = f->pages.nr_private = 1;
 }
@@ -459,7 +465,7 @@ OVM_TEST(copier, leaves_out_zeroes)
 {
 	_cleanup_fixture_ struct fixture f;
 
-	init_with(&f, true);
+	init_with(&f, true, 0);
 	clear(&f, 0);
 	clear(&f, 3);
 	clear(&f, 4);
@@ -480,6 +486,212 @@ OVM_TEST(copier, leaves_out_zeroes)
 	ASSERT_EQ_U64(f.files[0].nr_entries, 3);
 	ASSERT_EQ_U64(f.files[0].entries[1].address, page_va(5));
 	ASSERT_EQ_U64(f.files[0].entries[1].nr_pages, NR - 6);
+}
+
+/* ---- compressed ------------------------------------------------------------------------------ */
+
+/* A length of LZ4's block format: 15 means that bytes follow which count, too. */
+static size_t lz4_length(const uint8_t **in, const uint8_t *end, size_t length)
+{
+	uint8_t more = 255;
+
+	if (length == 15)
+		for (; more == 255 && *in < end; length += more)
+			more = *(*in)++;
+	return length;
+}
+
+/* The bytes that an LZ4 block makes; 0 if it is damaged. */
+static size_t lz4_decode(const uint8_t *in, size_t len, uint8_t *out, size_t room)
+{
+	const uint8_t *end = in + len;
+	size_t nr = 0;
+
+	while (in < end) {
+		uint8_t token = *in++;
+		size_t length = lz4_length(&in, end, token >> 4);
+
+		if (length > (size_t)(end - in) || length > room - nr)
+			return 0;
+		memcpy(out + nr, in, length);
+		in += length;
+		nr += length;
+		if (in == end)
+			return nr;
+		if (end - in < 2)
+			return 0;
+		size_t distance = in[0] | (size_t)in[1] << 8;
+
+		in += 2;
+		length = lz4_length(&in, end, token & 15) + 4;
+		if (!distance || distance > nr || length > room - nr)
+			return 0;
+		for (; length; length--, nr++)
+			out[nr] = out[nr - distance];
+	}
+	return 0;
+}
+
+/* The pages of a block, or of an entry that isn't compressed. */
+static void read_pages(int fd, uint64_t offset, uint64_t size, uint8_t *pages, uint64_t nr)
+{
+	uint8_t *packed = malloc(size + 1);
+
+	memset(pages, 0, nr * PAGE);
+	ASSERT_TRUE(pread(fd, packed, size, (off_t)offset) == (ssize_t)size);
+	if (size == nr * PAGE)
+		memcpy(pages, packed, size);
+	else if (size)
+		ASSERT_EQ_U64(lz4_decode(packed, size, pages, nr * PAGE), nr * PAGE);
+	free(packed);
+}
+
+/* Find a page's words, by those of its address; zeroes in every fourth page. */
+static void check_packed(const uint64_t *words, uint64_t va)
+{
+	bool zero = va / PAGE % 4 == 3;
+
+	for (size_t k = 0; k < PAGE / 8; k++)
+		if (words[k] != (zero ? 0 : va + k))
+			OVM_FAIL("page 0x%llx holds 0x%llx at %zu", (unsigned long long)va,
+				 (unsigned long long)words[k], k * 8);
+}
+
+/* Read the file as the pagemap says, as CRIU would. */
+static void check_packed_file(struct fixture *f, uint32_t block_pages, uint64_t nr_pages)
+{
+	const struct ovm_pages_file *file = &f->files[0];
+	uint64_t at = 0, nr = 0, *pages = malloc((uint64_t)1024 * PAGE);
+	char name[OVM_PAGES_NAME];
+	struct stat st;
+
+	ovm_pages_name(file->id, name);
+	int fd = openat(f->dir_fd, name, O_RDONLY);
+
+	ASSERT_TRUE(fd >= 0 && pages);
+	for (size_t i = 0; i < file->nr_entries; i++) {
+		const struct ovm_image_pagemap_entry *entry = &file->entries[i];
+		const uint64_t blocks = entry->nr_blocks ? entry->nr_blocks : 1;
+
+		if (entry->aligned)
+			at = (at + PAGE - 1) / PAGE * PAGE;
+		ASSERT_EQ_U64(entry->offset, at);
+		if (entry->nr_blocks)
+			ASSERT_EQ_U64(blocks, (entry->nr_pages + block_pages - 1) / block_pages);
+		for (uint64_t b = 0; b < blocks; b++) {
+			uint64_t first = entry->nr_blocks ? b * block_pages : 0;
+			uint64_t part = entry->nr_pages - first;
+
+			if (entry->nr_blocks && part > block_pages)
+				part = block_pages;
+			uint64_t size = entry->nr_blocks ? entry->block_sizes[b] : part * PAGE;
+
+			read_pages(fd, at, size, (uint8_t *)pages, part);
+			at += size;
+			for (uint64_t p = 0; p < part; p++)
+				check_packed(pages + p * (PAGE / 8),
+					     entry->address + (first + p) * PAGE);
+		}
+		nr += entry->nr_pages;
+	}
+	ASSERT_EQ_U64(nr, nr_pages);
+	ASSERT_TRUE(!fstat(fd, &st));
+	ASSERT_EQ_U64((uint64_t)st.st_size, at);
+	ASSERT_EQ_U64(f->pages.private.bytes, at);
+	close(fd);
+	free(pages);
+}
+
+/* Put a page with what check_packed() expects there. */
+static void put_packed(struct fixture *f, uint64_t va, uint64_t gpa)
+{
+	put(f, va, gpa);
+	if (va / PAGE % 4 == 3)
+		memset(f->guest.ram + gpa, 0, PAGE);
+}
+
+static void move_packed(struct fixture *f, uint64_t va, uint64_t gpa)
+{
+	uint64_t from = *guest_entry(&f->guest, f->guest.pgd, va, 1) & OVM_PTE_ADDRESS;
+
+	put_packed(f, va, gpa);
+	memset(f->guest.ram + from, 0xee, PAGE);
+}
+
+OVM_TEST(copier, compresses_in_blocks)
+{
+	static const uint32_t sizes[] = {1, 4, 16, 64};
+
+	for (size_t i = 0; i < 4; i++) {
+		_cleanup_fixture_ struct fixture f;
+
+		init_with(&f, false, sizes[i]);
+		for (unsigned int j = 0; j < NR; j++)
+			put_packed(&f, page_va(j), FRAMES + j * PAGE);
+		copy_round(&f);
+		copy_round(&f);
+		ASSERT_EQ_U64(f.stats.copied, 0);
+		finish(&f);
+		check_packed_file(&f, sizes[i], NR);
+		ASSERT_TRUE(f.pages.private.bytes < NR * PAGE * 3 / 4);
+	}
+}
+
+/* Of a block, all pages are copied again when one moves or goes away. */
+OVM_TEST(copier, copies_whole_blocks_again)
+{
+	_cleanup_fixture_ struct fixture f;
+
+	init_with(&f, false, 8);
+	for (unsigned int j = 0; j < NR; j++)
+		put_packed(&f, page_va(j), FRAMES + j * PAGE);
+	copy_round(&f);
+	move_packed(&f, page_va(11), OTHER_FRAMES);
+	guest_set(&f.guest, page_va(30), 1, 0);
+	copy_round(&f);
+	ASSERT_EQ_U64(f.stats.copied, 8 + 7);
+	finish(&f);
+	ASSERT_EQ_U64(f.stats.copied, 0);
+	check_packed_file(&f, 8, NR - 1);
+}
+
+OVM_TEST(copier, is_right_after_any_changes_when_it_compresses)
+{
+	static const uint32_t sizes[] = {0, 1, 2, 7, 64};
+
+	for (unsigned int seed = 1; seed <= 60; seed++) {
+		_cleanup_fixture_ struct fixture f;
+		const uint32_t block_pages = sizes[seed % 5];
+		const bool skip_zero = seed % 3 == 0 || !block_pages;
+		uint64_t next = OTHER_FRAMES, present = 0;
+
+		init_with(&f, skip_zero, block_pages);
+		for (unsigned int j = 0; j < NR; j++)
+			put_packed(&f, page_va(j), FRAMES + j * PAGE);
+		srandom(seed);
+		for (int step = 0; step < 5; step++) {
+			copy_round(&f);
+			for (int i = 0; i < 12; i++) {
+				uint64_t va = page_va((unsigned int)random() % (NR + 20));
+				uint64_t *entry = guest_entry(&f.guest, f.guest.pgd, va, 1);
+
+				if (!*entry)
+					put_packed(&f, va, next);
+				else if (random() % 4)
+					move_packed(&f, va, next);
+				else
+					*entry = 0;
+				next += PAGE * (1 + (uint64_t)random() % 2);
+			}
+		}
+		finish(&f);
+		for (unsigned int i = 0; i < NR + 20; i++)
+			present += *guest_entry(&f.guest, f.guest.pgd, page_va(i), 1) != 0 &&
+				   (!skip_zero || page_va(i) / PAGE % 4 != 3);
+		check_packed_file(&f, block_pages, present);
+		if (ovm_test_failed())
+			OVM_FAIL("with seed %u", seed);
+	}
 }
 
 OVM_TEST(copier, refuses_pages_out_of_order)

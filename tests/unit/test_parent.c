@@ -308,7 +308,7 @@ OVM_TEST(parent, refuses_damaged_pagemaps)
 	refuse_pages("new", "that are not there");
 	/* A field that is not known. */
 	file = begin_pagemap("old", 3);
-	put_record(file, (const uint64_t[]){1, 2, 4, 6},
+	put_record(file, (const uint64_t[]){1, 2, 4, 9},
 		   (const uint64_t[]){base_va, 1, PE_PRESENT, 1}, 4);
 	fclose(file);
 	refuse_pages("old", "isn't known");
@@ -388,6 +388,8 @@ static void check_run(const struct ovm_run *run, uint64_t va, uint64_t nr, uint6
 
 OVM_TEST(mark, tells_what_is_zero_where_nothing_is)
 {
+	const unsigned int anonymous =
+		OVM_PAGES_ZERO_BACKED | OVM_PAGES_LAZY | OVM_PAGES_COMPRESSIBLE;
 	struct ovm_rec_file file = {.kind = OVM_REC_FILE_REGULAR};
 	struct ovm_rec_aio_ring ring = {0};
 	struct ovm_rec_vma ring_vma = {.start = 0x30000, .end = 0x34000, .aio_ring = &ring};
@@ -410,12 +412,11 @@ OVM_TEST(mark, tells_what_is_zero_where_nothing_is)
 	ASSERT_OK(ovm_pages_mark(&pages, &tree, spots, 5));
 	ASSERT_EQ_U64(pages_file.nr_runs, 6);
 	runs = pages_file.runs;
-	check_run(&runs[0], 0x10000, 2, 0x100000, OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED);
-	check_run(&runs[1], 0x12000, 1, 0x102000,
-		  OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED | OVM_PAGES_WHOLE);
-	check_run(&runs[2], 0x13000, 5, 0x103000, OVM_RUN_PROT_NONE | OVM_PAGES_ZERO_BACKED);
-	check_run(&runs[3], 0x1e000, 2, 9, OVM_PAGES_ZERO_BACKED);
-	check_run(&runs[4], 0x20000, 8, 0x200000, 0);
+	check_run(&runs[0], 0x10000, 2, 0x100000, OVM_RUN_PROT_NONE | anonymous);
+	check_run(&runs[1], 0x12000, 1, 0x102000, OVM_RUN_PROT_NONE | anonymous | OVM_PAGES_WHOLE);
+	check_run(&runs[2], 0x13000, 5, 0x103000, OVM_RUN_PROT_NONE | anonymous);
+	check_run(&runs[3], 0x1e000, 2, 9, anonymous);
+	check_run(&runs[4], 0x20000, 8, 0x200000, OVM_PAGES_COMPRESSIBLE);
 	check_run(&runs[5], 0x30000, 4, 0x300000, OVM_PAGES_WHOLE);
 	free(runs);
 }
@@ -472,18 +473,18 @@ static void sift(struct ovm_page_store *store, const char *answers)
 static void check_store(const struct ovm_page_store *store, const struct entry *expected, size_t nr,
 			bool arranged)
 {
-	struct ovm_image_pagemap_entry *entries;
-	size_t found;
+	struct ovm_page_store_map map;
 
-	ASSERT_OK(ovm_page_store_pagemap(store, &entries, &found));
-	ASSERT_EQ_U64(found, nr);
+	ASSERT_OK(ovm_page_store_pagemap(store, &map));
+	ASSERT_EQ_U64(map.nr, nr);
 	for (size_t i = 0; i < nr; i++) {
-		ASSERT_EQ_U64(entries[i].address, base_va + expected[i].page * PAGE);
-		ASSERT_EQ_U64(entries[i].nr_pages, expected[i].nr);
-		ASSERT_EQ_U64(entries[i].in_parent, expected[i].flags == PE_PARENT);
+		ASSERT_EQ_U64(map.entries[i].address, base_va + expected[i].page * PAGE);
+		ASSERT_EQ_U64(map.entries[i].nr_pages, expected[i].nr);
+		ASSERT_EQ_U64(map.entries[i].in_parent, expected[i].flags == PE_PARENT);
 	}
 	ASSERT_EQ_U64(ovm_page_store_arranged(store), arranged);
-	free(entries);
+	free(map.entries);
+	free(map.block_sizes);
 }
 
 OVM_TEST(store, gives_places_to_what_is_written_only)
