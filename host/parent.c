@@ -328,7 +328,8 @@ static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry 
 	bool missing = false;
 
 	/* A field that isn't known may say that the pages are elsewhere. */
-	if (entry->base.n_unknown_fields || entry->blocks || flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
+	if (entry->base.n_unknown_fields || entry->blocks ||
+	    flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
 		return damaged(pagemap->parent, pagemap->level, pagemap->name,
 			       "is in a form that isn't known here");
 	if (entry->vaddr % OVM_PAGE_SIZE || entry->vaddr < pagemap->va ||
