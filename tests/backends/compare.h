@@ -19,6 +19,8 @@ struct options {
 	/** Of all cases, if set. */
 	uint32_t features;
 	bool fixed_features;
+	/** Of all cases, besides others. */
+	uint32_t added_features;
 	bool small;
 	unsigned int nr_threads;
 };

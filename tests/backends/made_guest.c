@@ -54,6 +54,7 @@ static const char *const feature_names[] = {
 	[MADE_LIMITS] = "limits",
 	[MADE_ENCRYPTION] = "encryption",
 	[MADE_EMPTY] = "emptiness",
+	[MADE_DENSE] = "no holes",
 };
 
 const char *made_feature_name(unsigned int feature)
@@ -154,7 +155,8 @@ static struct ovm_error *make_ram(struct made_guest *guest)
 {
 	guest->fd = memfd_create("made-guest", MFD_CLOEXEC);
 	guest->file_size = FILE_SIZE;
-	if (guest->fd < 0 || ftruncate(guest->fd, FILE_SIZE))
+	if (guest->fd < 0 || ftruncate(guest->fd, FILE_SIZE) ||
+	    (has(guest, MADE_DENSE) && fallocate(guest->fd, 0, 0, FILE_SIZE)))
 		return ovm_error_errno(OVM_ERROR_OUTPUT, errno, NULL, "can't make guest RAM");
 	guest->ram = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, guest->fd, 0);
 	if (guest->ram == MAP_FAILED) {

@@ -64,6 +64,8 @@ enum made_feature {
 	MADE_ENCRYPTION,
 	/** Processes without ranges, ranges without pages. */
 	MADE_EMPTY,
+	/** RAM without holes, until the guest makes some. */
+	MADE_DENSE,
 	MADE_NR_FEATURES,
 };
 
