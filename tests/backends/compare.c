@@ -4,7 +4,7 @@
  * kinds, byte for byte. Each case is a guest; the seed in a report makes the same guest again.
  *
  * usage: compare-backends [--device cuda|emulated|cpu] [--seconds N] [--cases N] [--seed N]
- *                         [--features MASK] [--small] [--dense] [--threads N]
+ *                         [--features MASK] [--small] [--dense] [--threads N] [--verbose]
  *
  * --dense: all guests have RAM without holes, which the device of the tests is faster with.
  *
@@ -452,6 +452,9 @@ static int run_cases(const struct options *options, struct report *report, struc
 			status = i ? 1 : 77;
 			break;
 		}
+		if (options->verbose)
+			fprintf(stderr, "case --seed %" PRIu64 " --features 0x%x\n",
+				options->seed + i, case_features(options, i));
 		run_case(&t, options->seed + i, case_features(options, i));
 	}
 	ovm_engine_destroy(t.cpu);
@@ -504,6 +507,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
 		{"features", required_argument, NULL, 'f'},
 		{"small", no_argument, NULL, 'm'},
 		{"dense", no_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'v'},
 		{"threads", required_argument, NULL, 't'},
 		{NULL, 0, NULL, 0},
 	};
@@ -533,6 +537,9 @@ static bool parse_options(int argc, char **argv, struct options *options)
 		case 'n':
 			options->added_features |= 1U << MADE_DENSE;
 			break;
+		case 'v':
+			options->verbose = true;
+			break;
 		case 't':
 			options->nr_threads = (unsigned int)atoi(optarg);
 			break;
@@ -556,7 +563,8 @@ int main(int argc, char **argv)
 
 	if (!parse_options(argc, argv, &options)) {
 		fprintf(stderr, "usage: compare-backends [--device NAME] [--seconds N] [--cases N] "
-				"[--seed N] [--features MASK] [--small] [--dense] [--threads N]\n");
+				"[--seed N] [--features MASK] [--small] [--dense] [--threads N] "
+				"[--verbose]\n");
 		return 2;
 	}
 

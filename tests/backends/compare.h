@@ -21,6 +21,8 @@ struct options {
 	bool fixed_features;
 	/** Of all cases, besides others. */
 	uint32_t added_features;
+	/** Say which case is begun. */
+	bool verbose;
 	bool small;
 	unsigned int nr_threads;
 };
