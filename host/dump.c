@@ -88,11 +88,19 @@ static struct ovm_error *make_engine(struct ovm *ovm, const struct ovm_dump_opti
 	if ((size_t)options->backend >= sizeof(backends) / sizeof(*backends))
 		return ovm_error_format(OVM_ERROR_USAGE, "there is no such page engine");
 	engine_options.backend = backends[options->backend];
+	/* What the last dump has found out, and mapped into a device, is as good for this one. */
+	if (ovm->engine && ovm_engine_is_like(ovm->engine, &engine_options))
+		return NULL;
 	ovm_engine_destroy(ovm->engine);
 	ovm->engine = NULL;
 	struct ovm_error *err = ovm_engine_create(&engine_options, &ovm->engine);
 
-	return err ? err : ovm_engine_attach(ovm->engine, ovm_vm_memory(ovm->vm));
+	if (!err)
+		err = ovm_engine_attach(ovm->engine, ovm_vm_memory(ovm->vm));
+	if (!err && ovm_engine_reason(ovm->engine))
+		ovm_log(ovm, OVM_LOG_INFO, "pages are copied by the CPU: %s",
+			ovm_engine_reason(ovm->engine));
+	return err;
 }
 
 static struct ovm_error *make_copier(struct ovm_dump *dump)
@@ -170,6 +178,17 @@ static struct ovm_error *run(struct ovm_dump *dump)
 	return err ? err : ovm_dump_leave(dump);
 }
 
+/* A GPU that failed half-way is no reason for a dump to fail, but for somebody to look at it. */
+static void warn_of_device(struct ovm_dump *dump)
+{
+	const struct ovm_engine *engine = dump->ovm->engine;
+
+	if (engine && ovm_engine_gave_up(engine))
+		ovm_log(dump->ovm, OVM_LOG_WARNING,
+			"the GPU failed, and the CPU did what it was asked: %s",
+			ovm_engine_reason(engine));
+}
+
 struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *options,
 			   struct ovm_dump_result *result)
 {
@@ -186,6 +205,7 @@ struct ovm_error *ovm_dump(struct ovm *ovm, const struct ovm_dump_options *optio
 	}
 	if (!err)
 		err = run(&dump);
+	warn_of_device(&dump);
 	if (!err && result)
 		fill_result(&dump, start, result);
 	ovm_dump_release(&dump);

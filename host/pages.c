@@ -15,6 +15,8 @@ enum {
 	 * many times all processes may (after fork). */
 	MAX_SHARING = 8,
 	MAX_SHARING_ALL = 64,
+	/* Processes that are walked at once on a GPU. */
+	MAX_GROUP = 256,
 	/* Of rings of asynchronous I/O, which have some pages each, unless a guest lies. */
 	MAX_RING_RUNS = 1 << 20,
 };
@@ -144,19 +146,20 @@ static struct ovm_error *prepare(struct look *look, bool (*cancelled)(void *arg)
 	return find_page_layout(look->kernel, &look->layout);
 }
 
-static struct ovm_error *walk(const struct look *look, const struct ovm_rec_process *process,
-			      struct ovm_walk_result **ret)
+/* The request for one process; the caller frees its ranges, also after an error. */
+static struct ovm_error *make_request(const struct look *look,
+				      const struct ovm_rec_process *process,
+				      struct ovm_walk_request *request)
 {
-	_cleanup_free_ struct ovm_walk_range *ranges = NULL;
-	struct ovm_walk_request request = look->request;
-	struct ovm_error *err = ovm_kernel_translate(look->kernel, process->mm.pgd, &request.pgd);
+	struct ovm_walk_range *ranges = NULL;
+	struct ovm_error *err;
 
+	*request = look->request;
+	err = ovm_kernel_translate(look->kernel, process->mm.pgd, &request->pgd);
 	if (!err)
-		err = make_ranges(&process->mm, &ranges, &request.nr_ranges);
-	if (err)
-		return err;
-	request.ranges = ranges;
-	return ovm_engine_walk(look->engine, &request, ret);
+		err = make_ranges(&process->mm, &ranges, &request->nr_ranges);
+	request->ranges = ranges;
+	return err;
 }
 
 struct ovm_error *ovm_pages_check_run(int32_t pid, const struct ovm_run *run)
@@ -340,18 +343,6 @@ static struct ovm_error *add_aio_rings(const struct ovm_rec_mm *mm, struct ovm_p
 	return err ? err : merge_runs(file, runs, nr);
 }
 
-static struct ovm_error *copy_runs(const struct ovm_walk_result *walked,
-				   struct ovm_pages_file *file)
-{
-	file->runs = calloc(walked->nr_runs + 1, sizeof(*file->runs));
-	if (!file->runs)
-		return ovm_error_no_memory();
-	if (walked->nr_runs)
-		memcpy(file->runs, walked->runs, walked->nr_runs * sizeof(*file->runs));
-	file->nr_runs = walked->nr_runs;
-	return NULL;
-}
-
 static uint64_t count_pages(const struct ovm_pages_file *file)
 {
 	uint64_t nr = 0;
@@ -390,30 +381,80 @@ static struct ovm_error *check_amount(const struct look *look, const struct ovm_
 	return err;
 }
 
-static struct ovm_error *look_private(const struct look *look,
+/* What was found of one process; its runs change hands. */
+static struct ovm_error *take_private(const struct look *look,
 				      const struct ovm_rec_process *process,
-				      struct ovm_pages_file *file)
+				      struct ovm_walk_result *walked, struct ovm_pages_file *file)
 {
-	struct ovm_walk_result *walked = NULL;
-	struct ovm_error *err = walk(look, process, &walked);
+	struct ovm_error *err;
+	uint64_t nr;
 
 	file->process = process;
-	if (!err)
-		err = copy_runs(walked, file);
-	if (!err)
-		err = add_vdso(look->kernel, &process->mm, file);
+	file->runs = ovm_take_pointer(walked->runs);
+	file->nr_runs = walked->nr_runs;
+	err = add_vdso(look->kernel, &process->mm, file);
 	if (!err)
 		err = add_aio_rings(&process->mm, file);
-	if (!err) {
-		uint64_t nr = count_pages(file);
+	if (err)
+		return err;
+	nr = count_pages(file);
+	file->outsiders = process->mm.used_by_others;
+	look->pages->private.written += nr;
+	for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
+		look->pages->scanned += walked->pages[kind];
+	return check_amount(look, file, nr);
+}
 
-		file->outsiders = process->mm.used_by_others;
-		look->pages->private.written += nr;
-		for (int kind = 0; kind < OVM_PAGE_NR_KINDS; kind++)
-			look->pages->scanned += walked->pages[kind];
-		err = check_amount(look, file, nr);
+/* A process and those behind it, @nr in all, which get as many files. */
+static struct ovm_error *look_group(const struct look *look, const struct ovm_rec_process *process,
+				    size_t nr, struct ovm_pages_file *files)
+{
+	struct ovm_walk_request requests[MAX_GROUP] = {{0}};
+	struct ovm_walk_result *results[MAX_GROUP] = {0};
+	const struct ovm_rec_process *processes[MAX_GROUP] = {0};
+	struct ovm_error *err = NULL;
+	size_t made = 0, failed = 0;
+
+	for (; made < nr && !err; process = process->next) {
+		if (process->zombie)
+			continue;
+		processes[made] = process;
+		err = make_request(look, process, &requests[made++]);
 	}
-	ovm_walk_result_free(walked);
+	if (!err) {
+		err = ovm_engine_walk_batch(look->engine, requests, nr, results, &failed);
+		if (err)
+			err->pid = processes[failed]->pid;
+	}
+	for (size_t i = 0; i < nr && !err; i++)
+		err = take_private(look, processes[i], results[i], &files[i]);
+	for (size_t i = 0; i < made; i++)
+		free((void *)requests[i].ranges);
+	for (size_t i = 0; i < nr; i++)
+		ovm_walk_result_free(results[i]);
+	return err;
+}
+
+/*
+ * A GPU has enough to do with many processes only. The CPU takes them one by one, so that page
+ * tables which lead to the same pages over and over are found out before more of them are walked.
+ */
+static struct ovm_error *look_private(const struct look *look, const struct ovm_rec_tree *tree)
+{
+	const bool cpu = !strcmp(ovm_engine_backend_name(look->engine), "cpu");
+	const size_t group = cpu ? 1 : MAX_GROUP;
+	const struct ovm_rec_process *process = tree->processes;
+	struct ovm_error *err = NULL;
+	size_t done = 0, nr;
+
+	for (; process && !err; done += nr) {
+		const struct ovm_rec_process *first = process;
+
+		for (nr = 0; process && nr < group; process = process->next)
+			nr += !process->zombie;
+		if (nr)
+			err = look_group(look, first, nr, &look->pages->files[done]);
+	}
 	return err;
 }
 
@@ -442,16 +483,12 @@ static struct ovm_error *look_shmem(const struct look *look, const struct ovm_re
 
 static struct ovm_error *look_at_all(const struct look *look, const struct ovm_rec_tree *tree)
 {
-	struct ovm_pages_file *file = look->pages->files;
-	struct ovm_error *err = NULL;
+	struct ovm_pages_file *file = look->pages->files + look->pages->nr_private;
+	struct ovm_error *err = look_private(look, tree);
 	bool outsiders = false;
 
-	for (const struct ovm_rec_process *p = tree->processes; p && !err; p = p->next) {
-		if (p->zombie)
-			continue;
-		outsiders |= p->mm.used_by_others;
-		err = look_private(look, p, file++);
-	}
+	for (const struct ovm_rec_process *p = tree->processes; p; p = p->next)
+		outsiders |= !p->zombie && p->mm.used_by_others;
 	for (const struct ovm_rec_shmem *s = tree->shmem; s && !err; s = s->next)
 		err = look_shmem(look, s, outsiders, file++);
 	return err;

@@ -15,8 +15,11 @@ struct ovm_engine {
 	struct ovm_pool *pool;
 	/** NULL for the CPU. */
 	struct ovm_device *device;
-	/** Whether the caller said which back end, so that no other one will do. */
-	bool insists;
+	/** As they were given. */
+	enum ovm_backend asked_for;
+	unsigned int nr_asked_for;
+	/** A device that was there has failed. */
+	bool gave_up;
 	/** See ovm_engine_reason(). */
 	char *reason;
 	/** NULL until attached. */
@@ -64,6 +67,12 @@ struct ovm_error *ovm_cpu_copy(struct ovm_engine *engine, const struct ovm_copy_
 /** The CPU back end's packing. */
 struct ovm_error *ovm_cpu_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
 			       struct ovm_pack_result **ret);
+
+struct ovm_walk;
+
+/** Fill in all of a walk; it points into engine and request. */
+void ovm_walk_init(struct ovm_walk *walk, const struct ovm_engine *engine,
+		   const struct ovm_walk_request *request);
 
 /** Write into a sink; see ovm_sink_write_fn. */
 struct ovm_error *ovm_page_sink_write(struct ovm_page_sink *sink, const struct iovec *iov,

@@ -13,17 +13,9 @@
 
 #include "../vmi/cleanup.h"
 #include "backend.h"
+#include "chunks.h"
 #include "placement.h"
 #include "source.h"
-
-/* Consecutive pieces that go to consecutive places of the sink. */
-struct chunk {
-	/* The first piece, and how many of its pages were in the chunk before. */
-	size_t copy;
-	uint64_t skip;
-	uint64_t nr_pages;
-	uint64_t offset;
-};
 
 struct worker {
 	struct iovec iov[IOV_MAX];
@@ -44,73 +36,12 @@ struct cpu_copy {
 	struct ovm_engine *engine;
 	struct ovm_source *source;
 	struct worker *workers;
-	struct chunk *chunks;
+	struct ovm_chunk *chunks;
 	size_t nr_chunks;
 	unsigned char *nodes;
 	atomic_uint_fast64_t done;
 	uint64_t total;
 };
-
-/* The state of cutting pieces into chunks. */
-struct plan {
-	/* Room for chunks, or NULL to only count them. */
-	struct chunk *out;
-	size_t nr;
-	/* The chunk that may still grow; no pages: there is none. */
-	struct chunk open;
-	size_t pieces;
-};
-
-static void plan_flush(struct plan *plan)
-{
-	if (!plan->open.nr_pages)
-		return;
-	if (plan->out)
-		plan->out[plan->nr] = plan->open;
-	plan->nr++;
-	plan->open.nr_pages = 0;
-}
-
-/* Make sure that a chunk is open which page @skip of piece @copy can continue. */
-static void plan_open(struct plan *plan, uint64_t max_pages, size_t copy, uint64_t skip,
-		      uint64_t offset)
-{
-	struct chunk *open = &plan->open;
-
-	if (open->nr_pages == max_pages || plan->pieces == IOV_MAX ||
-	    open->offset + (open->nr_pages << OVM_PAGE_SHIFT) != offset)
-		plan_flush(plan);
-	if (open->nr_pages)
-		return;
-	open->copy = copy;
-	open->skip = skip;
-	open->offset = offset;
-	plan->pieces = 0;
-}
-
-/* Cut the pieces into chunks; returns how many these are. */
-static size_t plan_chunks(const struct ovm_copy_request *request, struct chunk *out)
-{
-	uint64_t max_pages = request->chunk >> OVM_PAGE_SHIFT;
-	struct plan plan = {.out = out};
-
-	for (size_t i = 0; i < request->nr_copies; i++) {
-		const struct ovm_copy_run *copy = &request->copies[i];
-		uint64_t nr;
-
-		for (uint64_t skip = 0; skip < copy->nr_pages; skip += nr) {
-			plan_open(&plan, max_pages, i, skip,
-				  copy->offset + (skip << OVM_PAGE_SHIFT));
-			nr = copy->nr_pages - skip;
-			if (nr > max_pages - plan.open.nr_pages)
-				nr = max_pages - plan.open.nr_pages;
-			plan.open.nr_pages += nr;
-			plan.pieces++;
-		}
-	}
-	plan_flush(&plan);
-	return plan.nr;
-}
 
 /* Write what a worker has gathered. */
 static struct ovm_error *flush(struct cpu_copy *cpu, struct worker *worker)
@@ -193,7 +124,7 @@ static struct ovm_error *copy_chunk(void *arg, unsigned int worker_index, size_t
 {
 	struct cpu_copy *cpu = arg;
 	struct worker *worker = &cpu->workers[worker_index];
-	const struct chunk *chunk = &cpu->chunks[index];
+	const struct ovm_chunk *chunk = &cpu->chunks[index];
 	const struct ovm_copy_run *copy = &cpu->request->copies[chunk->copy];
 	uint64_t skip = chunk->skip;
 	struct ovm_error *err = NULL;
@@ -230,7 +161,7 @@ static struct ovm_error *plan_nodes(struct cpu_copy *cpu)
 	if (!cpu->nodes)
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < cpu->nr_chunks; i++) {
-		const struct chunk *chunk = &cpu->chunks[i];
+		const struct ovm_chunk *chunk = &cpu->chunks[i];
 		uint64_t gpa =
 			cpu->request->copies[chunk->copy].gpa + (chunk->skip << OVM_PAGE_SHIFT);
 		int node = ovm_source_node(cpu->source, gpa);
@@ -242,12 +173,12 @@ static struct ovm_error *plan_nodes(struct cpu_copy *cpu)
 
 static struct ovm_error *copy_run(struct cpu_copy *cpu)
 {
-	cpu->nr_chunks = plan_chunks(cpu->request, NULL);
+	cpu->nr_chunks = ovm_plan_chunks(cpu->request, NULL);
 	cpu->chunks = calloc(cpu->nr_chunks ? cpu->nr_chunks : 1, sizeof(*cpu->chunks));
 	cpu->workers = calloc(ovm_pool_nr_threads(cpu->engine->pool), sizeof(*cpu->workers));
 	if (!cpu->chunks || !cpu->workers)
 		return ovm_error_no_memory();
-	plan_chunks(cpu->request, cpu->chunks);
+	ovm_plan_chunks(cpu->request, cpu->chunks);
 	for (size_t i = 0; i < cpu->nr_chunks; i++)
 		cpu->total += cpu->chunks[i].nr_pages << OVM_PAGE_SHIFT;
 

@@ -406,38 +406,6 @@ static void walk_deinit(struct cpu_walk *cpu)
 	free_chunks(cpu);
 }
 
-static void format_init(struct ovm_pte_format *format, const struct ovm_walk_request *request)
-{
-	uint64_t beyond = ~((UINT64_C(1) << request->phys_bits) - 1);
-
-	format->address = OVM_PTE_ADDRESS & ~request->sme_mask;
-	format->reserved = OVM_PTE_ADDRESS & beyond & ~request->sme_mask;
-	format->nr_swap_types = request->nr_swap_types;
-	format->migration_types = request->migration_types;
-	format->marker_types = request->marker_types;
-}
-
-static void walk_init(struct ovm_walk *walk, const struct ovm_engine *engine,
-		      const struct ovm_walk_request *request)
-{
-	const struct ovm_gpa_range *last = &engine->ram[engine->nr_ram - 1];
-
-	format_init(&walk->format, request);
-	walk->ranges = request->ranges;
-	walk->nr_ranges = (uint32_t)request->nr_ranges;
-	walk->ram = engine->ram;
-	walk->nr_ram = engine->nr_ram;
-	walk->zero_pages = request->zero_pages;
-	walk->nr_zero_pages = (uint32_t)request->nr_zero_pages;
-	if (!request->page)
-		return;
-	walk->vmemmap_base = request->page->vmemmap_base;
-	walk->page_size = request->page->page_size;
-	walk->mapping_offset = request->page->mapping_offset;
-	walk->compound_head_offset = request->page->compound_head_offset;
-	walk->vmemmap_size = ((last->gpa + last->size) >> OVM_PAGE_SHIFT) * walk->page_size;
-}
-
 static struct ovm_error *walk_one(struct ovm_engine *engine, const struct ovm_walk_request *request,
 				  struct ovm_walk_result *result)
 {
@@ -447,7 +415,7 @@ static struct ovm_error *walk_one(struct ovm_engine *engine, const struct ovm_wa
 		.memory = engine->memory,
 	};
 
-	walk_init(&cpu.walk, engine, request);
+	ovm_walk_init(&cpu.walk, engine, request);
 	cpu.items = calloc(1, sizeof(*cpu.items));
 	if (!cpu.items)
 		return ovm_error_no_memory();

@@ -64,6 +64,31 @@ struct ovm_error *use(int index)
 	return check(cudaSetDevice(index), "use the device");
 }
 
+/* The device that a thread uses may be its caller's affair, and is the same one afterwards. */
+class same_device
+{
+public:
+	same_device()
+	{
+		if (cudaGetDevice(&before) != cudaSuccess)
+			before = -1;
+		(void)cudaGetLastError();
+	}
+	~same_device()
+	{
+		int now;
+
+		if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before)
+			(void)cudaSetDevice(before);
+		(void)cudaGetLastError();
+	}
+	same_device(const same_device &) = delete;
+	same_device &operator=(const same_device &) = delete;
+
+private:
+	int before;
+};
+
 void device_destroy(struct ovm_device *device)
 {
 	free(cuda_of(device));
@@ -71,6 +96,7 @@ void device_destroy(struct ovm_device *device)
 
 struct ovm_error *device_info(struct ovm_device *device, struct ovm_device_info *ret)
 {
+	const same_device keep;
 	cudaDeviceProp properties;
 	size_t free_memory, memory;
 	struct ovm_error *err = use(cuda_of(device)->index);
@@ -102,6 +128,7 @@ bool is_refusal(cudaError_t error)
 struct ovm_error *device_map(struct ovm_device *device, const void *host, size_t size,
 			     const void **ret)
 {
+	const same_device keep;
 	unsigned int flags = cudaHostRegisterMapped | cudaHostRegisterPortable;
 	void *address = nullptr;
 	struct ovm_error *err = use(cuda_of(device)->index);
@@ -132,6 +159,7 @@ struct ovm_error *device_map(struct ovm_device *device, const void *host, size_t
 
 void device_unmap(struct ovm_device *device, const void *host)
 {
+	const same_device keep;
 	ovm_error_free(use(cuda_of(device)->index));
 	(void)cudaHostUnregister(const_cast<void *>(host));
 	(void)cudaGetLastError();
@@ -139,6 +167,7 @@ void device_unmap(struct ovm_device *device, const void *host)
 
 struct ovm_error *device_alloc(struct ovm_device *device, size_t size, void **ret)
 {
+	const same_device keep;
 	struct ovm_error *err = use(cuda_of(device)->index);
 
 	return err ? err : check(cudaMalloc(ret, size), "allocate device memory");
@@ -146,6 +175,7 @@ struct ovm_error *device_alloc(struct ovm_device *device, size_t size, void **re
 
 void device_free(struct ovm_device *device, void *memory)
 {
+	const same_device keep;
 	if (!memory)
 		return;
 	ovm_error_free(use(cuda_of(device)->index));
@@ -161,6 +191,7 @@ struct pinned_head {
 struct ovm_error *device_alloc_pinned(struct ovm_device *device, size_t size, int node, void **ret,
 				      void **ret_device)
 {
+	const same_device keep;
 	const size_t whole = size + OVM_PAGE_SIZE;
 	void *address = nullptr;
 	struct ovm_error *err = use(cuda_of(device)->index);
@@ -192,6 +223,7 @@ struct ovm_error *device_alloc_pinned(struct ovm_device *device, size_t size, in
 
 void device_free_pinned(struct ovm_device *device, void *memory)
 {
+	const same_device keep;
 	if (!memory)
 		return;
 
@@ -206,6 +238,7 @@ void device_free_pinned(struct ovm_device *device, void *memory)
 
 void stream_destroy(struct ovm_stream *base)
 {
+	const same_device keep;
 	cuda_stream *stream = cuda_of(base);
 
 	if (!stream)
@@ -223,6 +256,7 @@ void stream_destroy(struct ovm_stream *base)
 
 struct ovm_error *stream_create(struct ovm_device *device, struct ovm_stream **ret)
 {
+	const same_device keep;
 	auto *stream = static_cast<cuda_stream *>(calloc(1, sizeof(cuda_stream)));
 
 	if (!stream)
@@ -249,6 +283,7 @@ struct ovm_error *stream_create(struct ovm_device *device, struct ovm_stream **r
 
 struct ovm_error *stream_wait(struct ovm_stream *base)
 {
+	const same_device keep;
 	cuda_stream *stream = cuda_of(base);
 	struct ovm_error *err = use(stream->index);
 
@@ -259,6 +294,7 @@ struct ovm_error *stream_wait(struct ovm_stream *base)
 
 struct ovm_error *stream_copy(struct ovm_stream *base, void *to, const void *from, size_t size)
 {
+	const same_device keep;
 	cuda_stream *stream = cuda_of(base);
 	struct ovm_error *err = use(stream->index);
 
@@ -279,6 +315,7 @@ struct ovm_error *stream_copy_batch(struct ovm_stream *base, const struct ovm_de
 
 struct ovm_error *stream_fill(struct ovm_stream *base, void *memory, uint8_t byte, size_t size)
 {
+	const same_device keep;
 	cuda_stream *stream = cuda_of(base);
 	struct ovm_error *err = use(stream->index);
 
@@ -310,6 +347,7 @@ struct ovm_error *launch(cudaStream_t stream, uint32_t nr_blocks, const void *ar
 struct ovm_error *stream_launch(struct ovm_stream *base, enum ovm_device_kernel kernel,
 				uint32_t nr_blocks, const void *args, size_t args_size)
 {
+	const same_device keep;
 	cuda_stream *stream = cuda_of(base);
 	struct ovm_error *err = use(stream->index);
 
@@ -336,6 +374,7 @@ const struct ovm_device_ops cuda_ops = {
 /* Whether kernels run on a device and see host memory. */
 struct ovm_error *try_device(int index, cuda_device *device)
 {
+	const same_device keep;
 	int can_map = 0, read_only = 0;
 	struct ovm_error *err = use(index);
 

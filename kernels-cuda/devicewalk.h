@@ -150,7 +150,7 @@ struct ovm_load_args {
 	const struct ovm_device_extent *extents;
 	/** 512 entries an item. */
 	uint64_t *tables;
-	/** 1 for each item whose table the device can't read. */
+	/** 1 for each item whose table the device can't read: it is empty for now. */
 	uint32_t *missing;
 };
 

@@ -66,7 +66,7 @@ static struct ovm_error *engine_open(struct ovm_engine *engine, ovm_device_open_
 		return NULL;
 	}
 	engine->device = NULL;
-	if (engine->insists) {
+	if (engine->asked_for == OVM_BACKEND_CUDA) {
 		err->code = OVM_ERROR_USAGE;
 		return ovm_error_prepend(err, "no CUDA back end, use cpu or auto");
 	}
@@ -87,6 +87,8 @@ static struct ovm_error *engine_create(const struct ovm_engine_options *options,
 		return usage("no such back end");
 	if (opts.nr_threads > MAX_THREADS)
 		return usage("too many threads");
+	const unsigned int asked_for = opts.nr_threads;
+
 	if (!opts.nr_threads)
 		opts.nr_threads = auto_threads();
 
@@ -95,7 +97,8 @@ static struct ovm_error *engine_create(const struct ovm_engine_options *options,
 	if (!engine)
 		return ovm_error_no_memory();
 	engine->backend = &ovm_backend_cpu;
-	engine->insists = opts.backend == OVM_BACKEND_CUDA;
+	engine->asked_for = opts.backend;
+	engine->nr_asked_for = asked_for;
 
 	struct ovm_error *err = ovm_pool_create(opts.nr_threads, &engine->pool);
 
@@ -119,6 +122,19 @@ struct ovm_error *ovm_engine_create_on(const struct ovm_engine_options *options,
 				       ovm_device_open_fn *open, struct ovm_engine **ret)
 {
 	return engine_create(options, open, ret);
+}
+
+bool ovm_engine_is_like(const struct ovm_engine *engine, const struct ovm_engine_options *options)
+{
+	struct ovm_engine_options opts;
+
+	return copy_options(&opts, sizeof(opts), options) && !engine->gave_up &&
+	       opts.backend == engine->asked_for && opts.nr_threads == engine->nr_asked_for;
+}
+
+bool ovm_engine_gave_up(const struct ovm_engine *engine)
+{
+	return engine->gave_up;
 }
 
 static void engine_detach(struct ovm_engine *engine)
@@ -162,9 +178,10 @@ static struct ovm_error *engine_give_up(struct ovm_engine *engine, struct ovm_er
 	engine->state = NULL;
 	device_destroy(engine);
 	engine->backend = &ovm_backend_cpu;
+	engine->gave_up = true;
 	free(engine->reason);
 	engine->reason = strdup(err->message);
-	if (engine->insists)
+	if (engine->asked_for == OVM_BACKEND_CUDA)
 		return ovm_error_prepend(err, "the GPU failed, use another one or the CPU");
 	ovm_error_free(err);
 	return engine->reason ? NULL : ovm_error_no_memory();
@@ -253,14 +270,19 @@ static struct ovm_error *check_ranges(const struct ovm_walk_request *request)
 	return NULL;
 }
 
-static struct ovm_error *check_layout(const struct ovm_page_layout *page)
+static struct ovm_error *check_layout(const struct ovm_engine *engine,
+				      const struct ovm_page_layout *page)
 {
+	const struct ovm_gpa_range *last = &engine->ram[engine->nr_ram - 1];
+	uint64_t frames = (last->gpa + last->size) >> OVM_PAGE_SHIFT;
+
 	if (!page)
 		return NULL;
 	if (page->page_size < 16 || page->page_size > OVM_PAGE_SIZE || page->page_size % 8 ||
 	    page->vmemmap_base % 8 || page->mapping_offset % 8 || page->compound_head_offset % 8 ||
 	    page->mapping_offset > page->page_size - 8 ||
-	    page->compound_head_offset > page->page_size - 8)
+	    page->compound_head_offset > page->page_size - 8 ||
+	    frames * page->page_size > -page->vmemmap_base)
 		return ovm_error_format(OVM_ERROR_KERNEL,
 					"page engine: impossible layout of struct page");
 	return NULL;
@@ -301,7 +323,7 @@ static struct ovm_error *check_walk(const struct ovm_engine *engine,
 		return ovm_error_address(OVM_ERROR_CORRUPT, request->pgd,
 					 "the process' top page table is not in guest RAM:");
 
-	struct ovm_error *err = check_layout(request->page);
+	struct ovm_error *err = check_layout(engine, request->page);
 
 	return err ? err : check_ranges(request);
 }

@@ -62,11 +62,17 @@ struct ovm_error *ovm_engine_create(const struct ovm_engine_options *options,
 				    struct ovm_engine **ret);
 
 /**
- * Make an engine on a device that @open opens, with the back end "cuda" whatever
- * @options->backend says. For devices that are not CUDA's, such as the one of the tests.
+ * The same, but what stands for "cuda" is the device that @open opens: for devices that are not
+ * CUDA's, such as the one of the tests.
  */
 struct ovm_error *ovm_engine_create_on(const struct ovm_engine_options *options,
 				       ovm_device_open_fn *open, struct ovm_engine **ret);
+
+/** Whether the device failed after it had worked. */
+bool ovm_engine_gave_up(const struct ovm_engine *engine);
+
+/** Whether an engine made with these options would be no other than this one. */
+bool ovm_engine_is_like(const struct ovm_engine *engine, const struct ovm_engine_options *options);
 
 /** Stop the engine's threads and free it; NULL is fine. The memory stays. */
 void ovm_engine_destroy(struct ovm_engine *engine);

@@ -44,9 +44,8 @@ static bool vmemmap_read(struct ovm_vmemmap *vmemmap, uint64_t gpa, void *buf, s
 	return false;
 }
 
-/* Walk the kernel's page tables to @va; @ret_shift is log2 of the size of the page found. */
-static bool vmemmap_translate(struct ovm_vmemmap *vmemmap, uint64_t va, uint64_t *ret_gpa,
-			      unsigned int *ret_shift)
+bool ovm_vmemmap_translate(struct ovm_vmemmap *vmemmap, uint64_t va, uint64_t *ret_gpa,
+			   unsigned int *ret_shift)
 {
 	uint64_t table = vmemmap->pgd;
 
@@ -117,7 +116,7 @@ const uint8_t *ovm_vmemmap_find(struct ovm_vmemmap *vmemmap, uint64_t va)
 	uint64_t gpa;
 	unsigned int shift;
 
-	if (!vmemmap_translate(vmemmap, va, &gpa, &shift))
+	if (!ovm_vmemmap_translate(vmemmap, va, &gpa, &shift))
 		return NULL;
 	/* Ask once per chunk whether it can be used whole. */
 	if (slot->tag != number + 1 && shift >= OVM_VMEMMAP_CHUNK_SHIFT) {

@@ -48,6 +48,13 @@ struct ovm_error *ovm_vmemmap_create(const struct ovm_memory *memory,
 /** Free a view; NULL is fine. */
 void ovm_vmemmap_destroy(struct ovm_vmemmap *vmemmap);
 
+/**
+ * Walk the kernel's page tables to @va; @ret_shift is log2 of the size of the page found. False if
+ * nothing is mapped there, or if it can't be read: see @err.
+ */
+bool ovm_vmemmap_translate(struct ovm_vmemmap *vmemmap, uint64_t va, uint64_t *ret_gpa,
+			   unsigned int *ret_shift);
+
 /** Where the page of descriptors at @va can be read; NULL if it can't. */
 const uint8_t *ovm_vmemmap_find(struct ovm_vmemmap *vmemmap, uint64_t va);
 

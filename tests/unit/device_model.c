@@ -552,9 +552,19 @@ static void work_free(struct work *work)
 	free(work);
 }
 
+enum {
+	/* With more pieces of memory than these, it would take most of the time to watch over them.
+	 */
+	MAX_GUARDED = 24,
+};
+
 /* Let the device's memory be touched, or not. */
 static void areas_open(struct model *model, bool open)
 {
+	const struct device_model_stats *held = &model->stats;
+
+	if (!open && held->mappings + held->allocations > MAX_GUARDED)
+		return;
 	for (struct area *area = model->areas; area; area = area->next) {
 		if (area->kind == AREA_DEVICE)
 			mprotect(area->pages + PAGE, area->pages_size - 2 * PAGE,

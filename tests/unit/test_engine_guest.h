@@ -193,16 +193,28 @@ static inline void guest_destroy(struct guest *guest)
 		close(guest->fd);
 }
 
-/* An engine on the CPU, attached to the guest. */
+#ifdef GUEST_ENGINE_ON_DEVICE
+#include "device_model.h"
+#endif
+
+/* An engine, attached to the guest: on the CPU, or, where tests are built for that, on a device. */
 static inline struct ovm_error *guest_engine(struct guest *guest, unsigned int nr_threads,
 					     struct ovm_engine **ret)
 {
 	const struct ovm_engine_options options = {
 		.size = sizeof(options),
+#ifdef GUEST_ENGINE_ON_DEVICE
+		.backend = OVM_BACKEND_CUDA,
+#else
 		.backend = OVM_BACKEND_CPU,
+#endif
 		.nr_threads = nr_threads,
 	};
+#ifdef GUEST_ENGINE_ON_DEVICE
+	struct ovm_error *err = ovm_engine_create_on(&options, device_model_open, ret);
+#else
 	struct ovm_error *err = ovm_engine_create(&options, ret);
+#endif
 
 	if (err)
 		return err;

@@ -320,7 +320,7 @@ OVM_TEST(engine_walk, says_when_the_other_process_is_gone)
 	ASSERT_TRUE(waitpid(range.vmm_pid, NULL, 0) == range.vmm_pid);
 	ASSERT_OK(ovm_memory_create(&range, 1, &f.guest.memory));
 	ASSERT_OK(ovm_engine_attach(f.engine, f.guest.memory));
-	ASSERT_ERROR(walk(&f), OVM_ERROR_UNREACHABLE, "page tables");
+	ASSERT_ERROR(walk(&f), OVM_ERROR_UNREACHABLE, "is the virtual machine still there?");
 }
 
 OVM_TEST(engine_walk, keeps_holes_of_guest_ram)
