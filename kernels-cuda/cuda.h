@@ -60,6 +60,8 @@ struct ovm_cuda {
 struct ovm_error *ovm_cuda_walk(struct ovm_engine *engine, const struct ovm_walk_request *requests,
 				size_t nr, struct ovm_walk_result **results, size_t *failed);
 struct ovm_error *ovm_cuda_copy(struct ovm_engine *engine, const struct ovm_copy_request *request);
+struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
+				struct ovm_pack_result **ret);
 /** Free what copies keep. */
 void ovm_cuda_copy_deinit(struct ovm_cuda *cuda);
 

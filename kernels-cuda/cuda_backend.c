@@ -159,5 +159,5 @@ const struct ovm_engine_backend ovm_backend_cuda = {
 	.detach = cuda_detach,
 	.walk = ovm_cuda_walk,
 	.copy = ovm_cuda_copy,
-	.pack = ovm_cpu_pack,
+	.pack = ovm_cuda_pack,
 };
