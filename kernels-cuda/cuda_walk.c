@@ -676,7 +676,17 @@ static struct ovm_error *walk_once(struct ovm_engine *engine,
 			return over_budget();
 		first_range[i + 1] = first_range[i] + (uint32_t)requests[i].nr_ranges;
 	}
-	return walk_levels(&walk);
+
+	struct ovm_error *err = walk_levels(&walk);
+
+	/* RAM must not be unmapped while something that was begun, and came to nothing, reads it.
+	 */
+	struct ovm_error *last = wait(&walk);
+
+	if (!err)
+		return last;
+	ovm_error_free(last);
+	return err;
 }
 
 struct ovm_error *ovm_cuda_walk(struct ovm_engine *engine, const struct ovm_walk_request *requests,
