@@ -20,8 +20,11 @@ struct ovm_error *test_engine_create(const char *device, unsigned int nr_threads
 	if (!strcmp(device, "cpu"))
 		options.backend = OVM_BACKEND_CPU;
 #ifdef OVM_EMULATED
-	else if (!strcmp(device, "emulated"))
+	else if (!strcmp(device, "emulated")) {
+		/* By made_guest_go_on(). */
+		device_model_settings.told = true;
 		return ovm_engine_create_on(&options, device_model_open, ret);
+	}
 #endif
 	else if (strcmp(device, "cuda"))
 		return ovm_error_format(OVM_ERROR_USAGE, "there is no device '%s'", device);

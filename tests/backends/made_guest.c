@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "made_guest.h"
 
+#ifdef OVM_EMULATED
+#include "tests/unit/device_model.h"
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -687,5 +691,8 @@ unsigned int made_guest_go_on(struct made_guest *guest)
 		if (one_in(guest, 10))
 			word[made_random(guest, 512)] = gpa | PTE;
 	}
+#ifdef OVM_EMULATED
+	device_model_punched();
+#endif
 	return discarded;
 }

@@ -58,6 +58,14 @@ static const uint64_t MAX_MAP = UINT64_C(64) << 30;
 static const uint64_t DEFAULT_MEMORY = UINT64_C(1) << 30;
 
 struct device_model_settings device_model_settings;
+
+/* How often device_model_punched() was called. */
+static atomic_uint punched;
+
+void device_model_punched(void)
+{
+	atomic_fetch_add(&punched, 1);
+}
 struct device_model_stats device_model_last;
 static atomic_int nr_open;
 
@@ -82,6 +90,8 @@ struct area {
 	int *pipes;
 	size_t nr_pipes;
 	uint8_t *copy;
+	/* Whether it can be touched now. */
+	bool open;
 };
 
 enum work_kind {
@@ -106,6 +116,8 @@ struct work {
 struct model {
 	struct ovm_device device;
 	struct device_model_settings settings;
+	/* When mapped pages were looked at. */
+	unsigned int nr_punched;
 	pthread_mutex_t lock;
 	struct device_model_stats stats;
 	bool failed;
@@ -566,6 +578,9 @@ static void areas_open(struct model *model, bool open)
 	if (!open && held->mappings + held->allocations > MAX_GUARDED)
 		return;
 	for (struct area *area = model->areas; area; area = area->next) {
+		if (area->open == open)
+			continue;
+		area->open = open;
 		if (area->kind == AREA_DEVICE)
 			mprotect(area->pages + PAGE, area->pages_size - 2 * PAGE,
 				 open ? PROT_READ | PROT_WRITE : PROT_NONE);
@@ -580,10 +595,14 @@ static void stream_run(struct model *model, struct stream *stream)
 
 	if (!work)
 		return;
+	unsigned int nr_punched = atomic_load(&punched);
+
 	for (struct area *area = model->areas; area; area = area->next) {
-		if (area->kind == AREA_MAPPED)
+		if (area->kind == AREA_MAPPED &&
+		    !(model->settings.told && model->nr_punched == nr_punched))
 			area_update(model, area);
 	}
+	model->nr_punched = nr_punched;
 	areas_open(model, true);
 	while (work) {
 		struct work *next = work->next;

@@ -43,6 +43,8 @@ struct device_model_settings {
 	enum device_model_order order;
 	/* Do work when it is put into a stream, not when it is waited for. */
 	bool at_once;
+	/* Look for holes in files after device_model_punched() only: that takes a while. */
+	bool told;
 	/* Bytes of device memory; 0: 1 GiB. */
 	uint64_t memory;
 };
@@ -52,6 +54,9 @@ extern struct device_model_settings device_model_settings;
 
 /* An ovm_device_open_fn. Opening is the first of the calls that can fail. */
 struct ovm_error *device_model_open(struct ovm_device **ret);
+
+/* Holes were punched into a file that may be mapped. */
+void device_model_punched(void);
 
 struct device_model_stats {
 	/* Calls that could fail; launches among them. */
