@@ -125,6 +125,13 @@ static struct ovm_error *open_parent(struct ovm_dump *dump)
 	const char *directory = dump->options.parent_directory;
 	struct ovm_error *err = directory ? ovm_parent_open(directory, &dump->parent) : NULL;
 
+	if (!err && directory && ovm_parent_is_compressed(dump->parent) &&
+	    !dump->options.block_size)
+		err = ovm_error_format(OVM_ERROR_USAGE,
+				       "the images in %s are compressed: those that leave pages to "
+				       "them have to be, too (--compress), as a CRIU that reads "
+				       "neither would take the one for the other",
+				       directory);
 	if (!err && directory)
 		err = ovm_output_link(dump->output, "parent", directory);
 	return err;

@@ -6,24 +6,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "host/lz4.h"
 #include "host/pages.h"
 #include "host/sift.h"
+#include "kernels-cuda/pack.h"
 #include "proto/inventory.pb-c.h"
 #include "proto/pagemap.pb-c.h"
 #include "vmi/cleanup.h"
 
 enum {
 	/* Of one record: more than any of them needs. */
-	MAX_RECORD = 64 << 10,
-	MAX_IMAGE_VERSION = 2,
+	MAX_RECORD = 1 << 20,
+	MAX_IMAGE_VERSION = 3,
+	/* From which on pages may be compressed. */
+	COMPRESSED_IMAGE_VERSION = 3,
 	/* Of a pagemap. */
-	MAX_BYTES = 1 << 30,
+	MAX_BYTES = 256 << 20,
+	MAX_HELD = 1 << 26,
 	/* What is read at once to be compared. */
 	CHUNK_PAGES = 64,
 	/* Flags of an entry. */
 	PE_PARENT = 1,
 	PE_LAZY = 2,
 	PE_PRESENT = 4,
+	PE_ALIGNED = 8,
 };
 
 struct ovm_parent {
@@ -31,6 +37,7 @@ struct ovm_parent {
 	/* The set itself first. */
 	int fds[OVM_PARENT_MAX];
 	unsigned int nr;
+	bool compressed;
 };
 
 /* Pages at consecutive addresses, and where they are. */
@@ -40,6 +47,11 @@ struct held {
 	/* In the pages image of that level. */
 	uint64_t offset;
 	unsigned int level;
+	/* Of the block that they are in, and the bytes that it takes; 0: they are not compressed.
+	 */
+	uint32_t block_pages, size;
+	/* Pages of the block before them. */
+	uint32_t skip;
 };
 
 struct held_list {
@@ -153,7 +165,7 @@ static void close_reader(struct reader **reader)
 
 /* ---- sets of images -------------------------------------------------------------------------- */
 
-static struct ovm_error *check_inventory(const struct ovm_parent *parent, unsigned int level)
+static struct ovm_error *check_inventory(struct ovm_parent *parent, unsigned int level)
 {
 	static const char name[] = "inventory.img";
 	_cleanup_reader_ struct reader *reader = NULL;
@@ -168,6 +180,7 @@ static struct ovm_error *check_inventory(const struct ovm_parent *parent, unsign
 		len < 0 ? NULL : inventory_entry__unpack(NULL, (size_t)len, reader->record);
 	bool good = entry && entry->img_version <= MAX_IMAGE_VERSION;
 
+	parent->compressed |= good && entry->img_version >= COMPRESSED_IMAGE_VERSION;
 	if (entry)
 		inventory_entry__free_unpacked(entry, NULL);
 	return good ? NULL : damaged(parent, level, name, "is damaged, or too new");
@@ -237,6 +250,11 @@ void ovm_parent_close(struct ovm_parent *parent)
 	free(parent);
 }
 
+bool ovm_parent_is_compressed(const struct ovm_parent *parent)
+{
+	return parent->compressed;
+}
+
 int ovm_parent_fd(const struct ovm_parent *parent)
 {
 	return parent->fds[0];
@@ -248,7 +266,7 @@ static struct ovm_error *hold(struct held_list *list, const struct held *held)
 {
 	struct held *last = list->nr ? &list->held[list->nr - 1] : NULL;
 
-	if (last && last->level == held->level &&
+	if (last && !last->block_pages && !held->block_pages && last->level == held->level &&
 	    last->va + (last->nr_pages << OVM_PAGE_SHIFT) == held->va &&
 	    last->offset + (last->nr_pages << OVM_PAGE_SHIFT) == held->offset) {
 		last->nr_pages += held->nr_pages;
@@ -256,6 +274,10 @@ static struct ovm_error *hold(struct held_list *list, const struct held *held)
 	}
 	if (list->nr == list->allocated) {
 		size_t allocated = list->allocated ? list->allocated * 2 : 64;
+
+		if (allocated > MAX_HELD)
+			return ovm_error_format(OVM_ERROR_USAGE,
+						"the parent's images have too many pieces");
 		struct held *grown = reallocarray(list->held, allocated, sizeof(*grown));
 
 		if (!grown)
@@ -300,8 +322,15 @@ static struct ovm_error *hold_inherited(struct held_list *list, const struct hel
 		uint64_t skip = (va - held->va) >> OVM_PAGE_SHIFT;
 		uint64_t part = held->nr_pages - skip < nr ? held->nr_pages - skip : nr;
 
-		err = hold(list, &(struct held){va, part, held->offset + (skip << OVM_PAGE_SHIFT),
-						held->level});
+		struct held inherited = *held;
+
+		inherited.va = va;
+		inherited.nr_pages = part;
+		if (held->block_pages)
+			inherited.skip += (uint32_t)skip;
+		else
+			inherited.offset += skip << OVM_PAGE_SHIFT;
+		err = hold(list, &inherited);
 		va += part << OVM_PAGE_SHIFT;
 		nr -= part;
 	}
@@ -320,35 +349,87 @@ struct pagemap {
 	uint64_t va, offset;
 };
 
+static struct ovm_error *bad_entry(const struct pagemap *pagemap, const char *problem)
+{
+	return damaged(pagemap->parent, pagemap->level, pagemap->name, problem);
+}
+
+/* Pages that are in the pages image as they are. */
+static struct ovm_error *take_pages(struct pagemap *pagemap, const PagemapEntry *entry)
+{
+	const struct held held = {
+		.va = entry->vaddr,
+		.nr_pages = entry->nr_pages,
+		.offset = pagemap->offset,
+		.level = pagemap->level,
+	};
+
+	pagemap->offset += (uint64_t)entry->nr_pages << OVM_PAGE_SHIFT;
+	return entry->nr_pages ? hold(pagemap->list, &held) : NULL;
+}
+
+static struct ovm_error *take_blocks(struct pagemap *pagemap, const PagemapEntry *entry)
+{
+	const PagemapBlocks *blocks = entry->blocks;
+	const uint32_t each = blocks->pages_per_block;
+	uint32_t left = entry->nr_pages;
+	struct ovm_error *err = NULL;
+
+	if (blocks->base.n_unknown_fields || !each || each > OVM_PACK_MAX_BLOCK_PAGES ||
+	    blocks->n_block_sizes != ((uint64_t)left + each - 1) / each)
+		return bad_entry(pagemap, "has another number of blocks than pages need");
+	for (size_t i = 0; i < blocks->n_block_sizes && !err; i++) {
+		const struct held held = {
+			.va = pagemap->va - ((uint64_t)left << OVM_PAGE_SHIFT),
+			.nr_pages = left < each ? left : each,
+			.offset = pagemap->offset,
+			.level = pagemap->level,
+			.block_pages = left < each ? left : each,
+			.size = blocks->block_sizes[i],
+		};
+
+		if (held.size > held.nr_pages << OVM_PAGE_SHIFT)
+			return bad_entry(pagemap, "has a block that is larger than its pages");
+		err = hold(pagemap->list, &held);
+		pagemap->offset += held.size;
+		left -= held.block_pages;
+	}
+	return err;
+}
+
+static struct ovm_error *take_inherited(struct pagemap *pagemap, const PagemapEntry *entry)
+{
+	bool missing = false;
+	struct ovm_error *err = hold_inherited(pagemap->list, pagemap->next, entry->vaddr,
+					       entry->nr_pages, &missing);
+
+	if (!err && missing)
+		return bad_entry(pagemap, "leaves pages to its parent that are not there");
+	return err;
+}
+
 static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry *entry)
 {
 	const uint32_t flags = entry->has_flags ? entry->flags : PE_PRESENT;
 	const uint64_t size = (uint64_t)entry->nr_pages << OVM_PAGE_SHIFT;
-	struct ovm_error *err = NULL;
-	bool missing = false;
 
 	/* A field that isn't known may say that the pages are elsewhere. */
-	if (entry->base.n_unknown_fields || entry->blocks ||
-	    flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT))
-		return damaged(pagemap->parent, pagemap->level, pagemap->name,
-			       "is in a form that isn't known here");
+	if (entry->base.n_unknown_fields ||
+	    flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT | PE_ALIGNED) ||
+	    (!(flags & PE_PRESENT) && (entry->blocks || flags & PE_ALIGNED)))
+		return bad_entry(pagemap, "is in a form that isn't known here");
 	if (entry->vaddr % OVM_PAGE_SIZE || entry->vaddr < pagemap->va ||
-	    entry->vaddr > UINT64_MAX - size || pagemap->offset > INT64_MAX - size)
-		return damaged(pagemap->parent, pagemap->level, pagemap->name,
-			       "has entries out of order");
+	    entry->vaddr > UINT64_MAX - size ||
+	    pagemap->offset > INT64_MAX - 2 * size - OVM_PAGE_SIZE)
+		return bad_entry(pagemap, "has entries out of order");
 	pagemap->va = entry->vaddr + size;
+	if (flags & PE_ALIGNED)
+		pagemap->offset += -pagemap->offset % OVM_PAGE_SIZE;
 	if (flags & PE_PARENT)
-		err = hold_inherited(pagemap->list, pagemap->next, entry->vaddr, entry->nr_pages,
-				     &missing);
-	else if (flags & PE_PRESENT && size)
-		err = hold(pagemap->list, &(struct held){entry->vaddr, entry->nr_pages,
-							 pagemap->offset, pagemap->level});
-	if (!err && missing)
-		return damaged(pagemap->parent, pagemap->level, pagemap->name,
-			       "leaves pages to its parent that are not there");
-	if (flags & PE_PRESENT)
-		pagemap->offset += size;
-	return err;
+		return take_inherited(pagemap, entry);
+	if (!(flags & PE_PRESENT))
+		return NULL;
+	return entry->blocks ? take_blocks(pagemap, entry) : take_pages(pagemap, entry);
 }
 
 static struct ovm_error *read_entries(struct pagemap *pagemap, struct reader *reader)
@@ -484,6 +565,48 @@ static struct ovm_error *read_all(const struct ovm_parent_pages *pages, unsigned
 	return NULL;
 }
 
+static void compare_pages(const uint8_t *a, const uint8_t *b, uint64_t nr, uint8_t *answer)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		if (answer[i] == OVM_SIFTED_RAW &&
+		    !memcmp(a + (i << OVM_PAGE_SHIFT), b + (i << OVM_PAGE_SHIFT), OVM_PAGE_SIZE))
+			answer[i] = OVM_SIFTED_PARENT;
+}
+
+/* The pages of a block. */
+static struct ovm_error *read_block(const struct ovm_parent_pages *pages, const struct held *held,
+				    uint8_t *packed, uint8_t *block)
+{
+	const size_t whole = (size_t)held->block_pages << OVM_PAGE_SHIFT;
+	struct ovm_error *err;
+
+	if (!held->size) {
+		memset(block, 0, whole);
+		return NULL;
+	}
+	if (held->size == whole)
+		return read_all(pages, held->level, block, whole, held->offset);
+	err = read_all(pages, held->level, packed, held->size, held->offset);
+	if (!err && !ovm_lz4_decode(packed, held->size, block, whole))
+		err = damaged(pages->parent, held->level, "a compressed block", "can't be decoded");
+	return err;
+}
+
+static struct ovm_error *compare_block(const struct ovm_parent_pages *pages,
+				       const struct held *held, uint64_t va, const uint8_t *content,
+				       uint64_t nr, uint8_t *answer)
+{
+	_cleanup_free_ uint8_t *packed = malloc((size_t)held->size + 1);
+	_cleanup_free_ uint8_t *block = malloc((size_t)held->block_pages << OVM_PAGE_SHIFT);
+	const uint64_t first = held->skip + ((va - held->va) >> OVM_PAGE_SHIFT);
+	struct ovm_error *err =
+		packed && block ? read_block(pages, held, packed, block) : ovm_error_no_memory();
+
+	if (!err)
+		compare_pages(block + (first << OVM_PAGE_SHIFT), content, nr, answer);
+	return err;
+}
+
 /* Pages that are all in one piece. */
 static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, const struct held *held,
 				      uint64_t va, const uint8_t *content, uint64_t nr,
@@ -491,6 +614,8 @@ static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, cons
 {
 	uint64_t offset = held->offset + (va - held->va);
 
+	if (held->block_pages)
+		return compare_block(pages, held, va, content, nr, answer);
 	for (uint64_t part; nr; nr -= part) {
 		part = nr < CHUNK_PAGES ? nr : CHUNK_PAGES;
 		struct ovm_error *err =
@@ -498,11 +623,7 @@ static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, cons
 
 		if (err)
 			return err;
-		for (uint64_t i = 0; i < part; i++)
-			if (answer[i] == OVM_SIFTED_RAW &&
-			    !memcmp(buf + (i << OVM_PAGE_SHIFT), content + (i << OVM_PAGE_SHIFT),
-				    OVM_PAGE_SIZE))
-				answer[i] = OVM_SIFTED_PARENT;
+		compare_pages(buf, content, part, answer);
 		offset += part << OVM_PAGE_SHIFT;
 		content += part << OVM_PAGE_SHIFT;
 		answer += part;

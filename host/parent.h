@@ -14,6 +14,7 @@
 #ifndef OVM_HOST_PARENT_H
 #define OVM_HOST_PARENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/image/table.h"
@@ -36,6 +37,9 @@ struct ovm_error *ovm_parent_open(const char *directory, struct ovm_parent **ret
 
 /** NULL is fine. */
 void ovm_parent_close(struct ovm_parent *parent);
+
+/** Whether some of its images may be compressed, so that CRIU has to know of that. */
+bool ovm_parent_is_compressed(const struct ovm_parent *parent);
 
 /** The directory; owned by the parent. */
 int ovm_parent_fd(const struct ovm_parent *parent);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/lz4.h"
 #include "host/page_store.h"
 #include "host/pages_mark.h"
 #include "host/sift.h"
@@ -231,7 +232,7 @@ OVM_TEST(parent, refuses_what_are_no_images)
 	make_base();
 	make_two();
 	refuse("nowhere", "No such file");
-	write_inventory("old", 3);
+	write_inventory("old", 4);
 	refuse("old", "too new");
 	refuse("new", "of one of its own parents");
 	write_inventory("old", 2);
@@ -284,7 +285,8 @@ OVM_TEST(parent, refuses_damaged_pagemaps)
 	static const struct entry overlapping[] = {{3, 2, PE_PRESENT}, {4, 1, PE_PRESENT}};
 	static const struct entry huge[] = {{0, UINT32_MAX, PE_PRESENT}};
 	static const struct entry high[] = {{UINT64_MAX / PAGE - base_va / PAGE, 3, PE_PRESENT}};
-	static const struct entry strange[] = {{0, 1, PE_PRESENT | 8}};
+	static const struct entry strange[] = {{0, 1, PE_PRESENT | 16}};
+	static const struct entry padded[] = {{0, 1, PE_PARENT | 8}};
 	static const struct entry orphan[] = {{0, 1, PE_PARENT}};
 	static const struct entry lost[] = {{7, 2, PE_PARENT}};
 	FILE *file;
@@ -300,6 +302,8 @@ OVM_TEST(parent, refuses_damaged_pagemaps)
 	write_entries("old", high, 1);
 	refuse_pages("old", "out of order");
 	write_entries("old", strange, 1);
+	refuse_pages("old", "isn't known");
+	write_entries("old", padded, 1);
 	refuse_pages("old", "isn't known");
 	write_entries("old", orphan, 1);
 	refuse_pages("old", "that are not there");
@@ -372,6 +376,191 @@ OVM_TEST(parent, stands_any_damage)
 		}
 		fclose(file);
 	}
+	remove_base();
+}
+
+/* ---- compressed ------------------------------------------------------------------------------ */
+
+/* An entry with blocks; sizes below 128. */
+static void put_blocks(FILE *file, uint64_t page, uint8_t nr, uint64_t flags, const uint8_t *sizes,
+		       uint8_t nr_sizes, uint8_t each)
+{
+	uint8_t record[128] = {1 << 3};
+	uint32_t len = 1;
+
+	len += (uint32_t)put_number(record + len, base_va + page * PAGE);
+	record[len++] = 2 << 3;
+	record[len++] = nr;
+	record[len++] = 4 << 3;
+	record[len++] = (uint8_t)flags;
+	record[len++] = 6 << 3 | 2;
+	record[len++] = (uint8_t)(nr_sizes + 4);
+	record[len++] = 1 << 3 | 2;
+	record[len++] = nr_sizes;
+	memcpy(record + len, sizes, nr_sizes);
+	len += nr_sizes;
+	record[len++] = 3 << 3;
+	record[len++] = each;
+	fwrite(&len, sizeof(len), 1, file);
+	fwrite(record, 1, len, file);
+}
+
+/* Two pages of 'a', and what else is needed so that they fill their block. */
+static const uint8_t two_pages[] = {
+	/* One literal, and a match of 4 + 15 + 31 * 255 + 237 = 8161 bytes. */
+	0x1f, 'a', 1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+	255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 237,
+	/* 30 literals. */
+	0xf0, 15, 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a',
+	'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a'};
+
+static void check_decoded(const uint8_t *in, size_t len, size_t size, const char *expected)
+{
+	uint8_t *out = malloc(size + 1), *copy = malloc(len + 1);
+
+	/* Of its own size, so that sanitizers see what is read behind it. */
+	memcpy(copy, in, len);
+	ASSERT_EQ_U64(ovm_lz4_decode(copy, len, out, size), expected != NULL);
+	if (expected)
+		ASSERT_TRUE(!memcmp(out, expected, size));
+	free(copy);
+	free(out);
+}
+
+OVM_TEST(lz4, decodes_what_is_whole)
+{
+	static const uint8_t repeated[] = {0x22, 'a', 'b', 2, 0, 0x10, 'c'};
+	uint8_t out[2 * PAGE];
+
+	check_decoded((const uint8_t *)"\x30xyz", 4, 3, "xyz");
+	check_decoded((const uint8_t *)"\x30xyz", 4, 2, NULL);
+	check_decoded((const uint8_t *)"\x30xyz", 4, 4, NULL);
+	check_decoded((const uint8_t *)"\x40xyz", 4, 4, NULL);
+	check_decoded(repeated, 7, 9, "ababababc");
+	check_decoded(repeated, 7, 8, NULL);
+	for (size_t len = 0; len < 7; len++)
+		check_decoded(repeated, len, 9, NULL);
+	check_decoded((const uint8_t *)"\x20"
+				       "ab\x00\x00\x10"
+				       "c",
+		      7, 7, NULL);
+	check_decoded((const uint8_t *)"\x20"
+				       "ab\x03\x00\x10"
+				       "c",
+		      7, 7, NULL);
+	ASSERT_TRUE(ovm_lz4_decode(two_pages, sizeof(two_pages), out, sizeof(out)));
+	for (size_t i = 0; i < sizeof(out); i++)
+		ASSERT_EQ_U64(out[i], 'a');
+}
+
+OVM_TEST(lz4, stands_any_bytes)
+{
+	uint8_t in[64], out[256];
+
+	srandom(1);
+	for (int i = 0; i < 100000; i++) {
+		size_t len = (size_t)random() % sizeof(in), size = (size_t)random() % sizeof(out);
+
+		for (size_t j = 0; j < len; j++)
+			in[j] = (uint8_t)(random() >> (random() % 8));
+		ovm_lz4_decode(in, len, out, size);
+	}
+}
+
+/* Pages 0 to 1 are zero, 2 to 3 'a', 4 is stored as it is, and 6 isn't compressed. */
+static void make_compressed(void)
+{
+	uint8_t *page = malloc(PAGE);
+	FILE *file;
+
+	make_set("old");
+	write_inventory("old", 3);
+	file = fopen(path_of("old", "pages-3.img"), "w");
+	fwrite(two_pages, 1, sizeof(two_pages), file);
+	fseek(file, PAGE, SEEK_SET);
+	fill(page, 106);
+	fwrite(page, 1, PAGE, file);
+	fclose(file);
+	file = begin_pagemap("old", 3);
+	put_blocks(file, 0, 4, PE_PRESENT | PE_LAZY, (const uint8_t[]){0, sizeof(two_pages)}, 2, 2);
+	put_entry(file, 6, 1, PE_PRESENT | 8);
+	fclose(file);
+	free(page);
+}
+
+OVM_TEST(parent, decodes_compressed_pages)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	uint8_t *content = calloc(8, PAGE), answer[8] = {0};
+
+	make_base();
+	make_compressed();
+	memset(content + 2 * PAGE, 'a', 2 * PAGE);
+	fill(content + 6 * PAGE, 106);
+	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
+	ASSERT_TRUE(ovm_parent_is_compressed(parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
+	check_answers(answer, "====..=.");
+	memset(answer, 0, sizeof(answer));
+	content[PAGE] = content[3 * PAGE] = 1;
+	ASSERT_OK(ovm_parent_compare(pages, base_va + PAGE, content + PAGE, 3, answer));
+	check_answers(answer, ".=.");
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	/* As the parent of another one, which has a part of a block. */
+	make_set("new");
+	write_inventory("new", 3);
+	ASSERT_TRUE(!symlink("../old", path_of("new", "parent")));
+	write_entries("new", (const struct entry[]){{1, 1, PE_PARENT}, {3, 1, PE_PARENT}}, 2);
+	memset(answer, 0, sizeof(answer));
+	memset(content, 0, PAGE * 2);
+	memset(content + 2 * PAGE, 'a', 2 * PAGE);
+	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
+	check_answers(answer, ".=.=....");
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
+	remove_base();
+}
+
+static void refuse_blocks(uint8_t nr, uint64_t flags, const uint8_t *sizes, uint8_t nr_sizes,
+			  uint8_t each, const char *why)
+{
+	FILE *file = begin_pagemap("old", 3);
+
+	put_blocks(file, 0, nr, flags, sizes, nr_sizes, each);
+	fclose(file);
+	refuse_pages("old", why);
+}
+
+OVM_TEST(parent, refuses_damaged_blocks)
+{
+	static const uint8_t sizes[] = {100, 100, 100, 100};
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	uint8_t *content = calloc(4, PAGE), answer[4] = {0};
+	FILE *file;
+
+	make_base();
+	make_compressed();
+	refuse_blocks(4, PE_PRESENT, sizes, 2, 1, "number of blocks");
+	refuse_blocks(4, PE_PRESENT, sizes, 3, 2, "number of blocks");
+	refuse_blocks(4, PE_PRESENT, sizes, 1, 0, "number of blocks");
+	refuse_blocks(4, PE_PARENT, sizes, 4, 1, "isn't known");
+	file = begin_pagemap("old", 3);
+	put_blocks(file, 0, 1, PE_PRESENT, sizes, 1, 1);
+	fclose(file);
+	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, 4, answer), OVM_ERROR_USAGE,
+		     "can't be decoded");
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
 	remove_base();
 }
 
