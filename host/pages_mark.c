@@ -224,11 +224,11 @@ struct ovm_error *ovm_pages_mark(struct ovm_pages *pages, const struct ovm_rec_t
 		for (; file->process && next < nr_spots; next++)
 			if (spots[next].process >= file->process->index)
 				break;
-		marking.spots = spots + next;
-		while (file->process && next < nr_spots &&
-		       spots[next].process == file->process->index)
-			next++;
-		marking.nr_spots = file->process ? (size_t)(spots + next - marking.spots) : 0;
+		if (next < nr_spots)
+			marking.spots = &spots[next];
+		for (; file->process && next < nr_spots; next++, marking.nr_spots++)
+			if (spots[next].process != file->process->index)
+				break;
 		err = mark_file(file, &rules, &marking);
 		if (err)
 			free(marking.runs);
