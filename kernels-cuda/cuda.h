@@ -55,6 +55,7 @@ struct ovm_cuda {
 	/** Items of a batch; less than OVM_CUDA_MAX_ITEMS in tests only. */
 	uint32_t max_items;
 	struct ovm_cuda_copy *copy;
+	struct ovm_cuda_pack *pack;
 };
 
 struct ovm_error *ovm_cuda_walk(struct ovm_engine *engine, const struct ovm_walk_request *requests,
@@ -64,6 +65,8 @@ struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack
 				struct ovm_pack_result **ret);
 /** Free what copies keep. */
 void ovm_cuda_copy_deinit(struct ovm_cuda *cuda);
+/** Free what packing keeps. */
+void ovm_cuda_pack_deinit(struct ovm_cuda *cuda);
 
 /** Make a buffer at least @size bytes long; its first @keep bytes stay, what is behind is junk. */
 struct ovm_error *ovm_cuda_reserve(struct ovm_cuda *cuda, enum ovm_cuda_use use, size_t size,

@@ -112,6 +112,7 @@ static void cuda_destroy(struct ovm_cuda *cuda)
 	if (!cuda)
 		return;
 	ovm_cuda_copy_deinit(cuda);
+	ovm_cuda_pack_deinit(cuda);
 	cuda->ops->stream_destroy(cuda->stream);
 	for (size_t i = 0; i < OVM_CUDA_NR_BUFFERS; i++)
 		cuda->ops->free(cuda->device, cuda->buffers[i].data);

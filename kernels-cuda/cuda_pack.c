@@ -67,19 +67,31 @@ struct slot {
 	uint64_t bytes;
 };
 
+/* What packing keeps, from one time to the next. */
+struct ovm_cuda_pack {
+	/* What the slots are made for: chunks of a batch, pages of a chunk, bytes of output. */
+	uint32_t batch;
+	uint32_t max_pages;
+	size_t output;
+	struct slot slots[NR_SLOTS];
+	size_t nr_slots;
+	/* The key, in pinned memory, and as kernels see it. */
+	void *key;
+	const struct ovm_hash_key *device_key;
+};
+
 struct cuda_pack {
 	struct ovm_engine *engine;
 	struct ovm_cuda *cuda;
 	const struct ovm_device_ops *ops;
 	const struct ovm_pack_request *request;
 	struct ovm_packing packing;
-	/* The key in pinned memory, and as kernels see it; NULL: no hashes. */
-	void *key;
+	/* As kernels see it; NULL: no hashes. */
 	const struct ovm_hash_key *device_key;
 	/* Chunks of a batch, but for the last one. */
 	uint32_t batch;
 	size_t nr_batches;
-	struct slot slots[NR_SLOTS];
+	struct slot *slots;
 	uint64_t done;
 };
 
@@ -106,12 +118,11 @@ static size_t lists_init(struct lists *lists, void *base, size_t nr_pages)
 	return used;
 }
 
-static struct ovm_error *alloc_pinned(struct cuda_pack *pack, size_t size, void *ret,
+static struct ovm_error *alloc_pinned(struct ovm_cuda *cuda, size_t size, void *ret,
 				      void *ret_device)
 {
 	void *host, *device;
-	struct ovm_error *err =
-		pack->ops->alloc_pinned(pack->cuda->device, size, -1, &host, &device);
+	struct ovm_error *err = cuda->ops->alloc_pinned(cuda->device, size, -1, &host, &device);
 
 	if (err)
 		return err;
@@ -120,36 +131,35 @@ static struct ovm_error *alloc_pinned(struct cuda_pack *pack, size_t size, void 
 	return NULL;
 }
 
-static struct ovm_error *alloc(struct cuda_pack *pack, size_t size, uint8_t **ret)
+static struct ovm_error *alloc(struct ovm_cuda *cuda, size_t size, uint8_t **ret)
 {
 	void *memory;
-	struct ovm_error *err = pack->ops->alloc(pack->cuda->device, size, &memory);
+	struct ovm_error *err = cuda->ops->alloc(cuda->device, size, &memory);
 
 	*ret = err ? NULL : memory;
 	return err;
 }
 
-static struct ovm_error *slot_init(struct cuda_pack *pack, struct slot *slot)
+static struct ovm_error *slot_init(struct ovm_cuda *cuda, const struct ovm_cuda_pack *kept,
+				   const struct ovm_packing *packing, struct slot *slot)
 {
-	size_t nr_pages = (size_t)pack->batch * pack->packing.max_pages;
+	size_t nr_pages = (size_t)kept->batch * kept->max_pages;
 	size_t bytes = nr_pages << OVM_PAGE_SHIFT;
-	/* Padding comes before whole pages only. */
-	size_t most = pack->request->align ? 2 * bytes : bytes;
 	void *device;
-	struct ovm_error *err = pack->ops->stream_create(pack->cuda->device, &slot->stream);
+	struct ovm_error *err = cuda->ops->stream_create(cuda->device, &slot->stream);
 
-	for (uint32_t i = 0; i < pack->batch && !err; i++)
-		err = ovm_packing_work_init(&slot->works[i], &pack->packing);
+	for (uint32_t i = 0; i < kept->batch && !err; i++)
+		err = ovm_packing_work_init(&slot->works[i], packing);
 	if (!err)
-		err = alloc(pack, bytes, &slot->pages);
+		err = alloc(cuda, bytes, &slot->pages);
 	if (!err)
-		err = alloc(pack, bytes, &slot->encoded);
+		err = alloc(cuda, bytes, &slot->encoded);
 	if (!err)
-		err = alloc(pack, most, &slot->compacted);
+		err = alloc(cuda, kept->output, &slot->compacted);
 	if (!err)
-		err = alloc_pinned(pack, most, &slot->output, &device);
+		err = alloc_pinned(cuda, kept->output, &slot->output, &device);
 	if (!err)
-		err = alloc_pinned(pack, lists_init(&slot->host, NULL, nr_pages),
+		err = alloc_pinned(cuda, lists_init(&slot->host, NULL, nr_pages),
 				   &slot->pinned_lists, &device);
 	if (err)
 		return err;
@@ -158,20 +168,71 @@ static struct ovm_error *slot_init(struct cuda_pack *pack, struct slot *slot)
 	return NULL;
 }
 
-static void slot_deinit(struct cuda_pack *pack, struct slot *slot)
+static void slot_deinit(struct ovm_cuda *cuda, struct slot *slot)
 {
-	struct ovm_device *device = pack->cuda->device;
+	struct ovm_device *device = cuda->device;
 
 	/* Waits for what is on its way. */
-	pack->ops->stream_destroy(slot->stream);
-	pack->ops->free(device, slot->pages);
-	pack->ops->free(device, slot->encoded);
-	pack->ops->free(device, slot->compacted);
-	pack->ops->free_pinned(device, slot->output);
-	pack->ops->free_pinned(device, slot->staged);
-	pack->ops->free_pinned(device, slot->pinned_lists);
+	cuda->ops->stream_destroy(slot->stream);
+	cuda->ops->free(device, slot->pages);
+	cuda->ops->free(device, slot->encoded);
+	cuda->ops->free(device, slot->compacted);
+	cuda->ops->free_pinned(device, slot->output);
+	cuda->ops->free_pinned(device, slot->staged);
+	cuda->ops->free_pinned(device, slot->pinned_lists);
 	for (size_t i = 0; i < MAX_BATCH; i++)
 		ovm_packing_work_deinit(&slot->works[i]);
+}
+
+void ovm_cuda_pack_deinit(struct ovm_cuda *cuda)
+{
+	struct ovm_cuda_pack *kept = ovm_take_pointer(cuda->pack);
+
+	if (!kept)
+		return;
+	for (size_t i = 0; i < NR_SLOTS; i++)
+		slot_deinit(cuda, &kept->slots[i]);
+	cuda->ops->free_pinned(cuda->device, kept->key);
+	free(kept);
+}
+
+/* Make slots; those of before are used again if they are large enough. */
+static struct ovm_error *prepare(struct cuda_pack *pack)
+{
+	struct ovm_cuda *cuda = pack->cuda;
+	const struct ovm_packing *packing = &pack->packing;
+	size_t nr_slots = pack->nr_batches < NR_SLOTS ? pack->nr_batches : NR_SLOTS;
+	size_t bytes = (size_t)pack->batch * packing->max_pages << OVM_PAGE_SHIFT;
+	struct ovm_cuda_pack *kept = cuda->pack;
+	struct ovm_error *err = NULL;
+
+	/* Padding comes before whole pages only. */
+	if (pack->request->align)
+		bytes *= 2;
+	if (!kept || kept->batch < pack->batch || kept->max_pages != packing->max_pages ||
+	    kept->output < bytes) {
+		ovm_cuda_pack_deinit(cuda);
+		kept = cuda->pack = calloc(1, sizeof(*kept));
+		if (!kept)
+			return ovm_error_no_memory();
+		kept->batch = pack->batch;
+		kept->max_pages = packing->max_pages;
+		kept->output = bytes;
+		err = alloc_pinned(cuda, sizeof(struct ovm_hash_key), &kept->key,
+				   &kept->device_key);
+	}
+	while (kept->nr_slots < nr_slots && !err)
+		err = slot_init(cuda, kept, packing, &kept->slots[kept->nr_slots++]);
+	if (err) {
+		ovm_cuda_pack_deinit(cuda);
+		return err;
+	}
+	if (packing->key) {
+		memcpy(kept->key, packing->key, sizeof(*packing->key));
+		pack->device_key = kept->device_key;
+	}
+	pack->slots = kept->slots;
+	return NULL;
 }
 
 /* Read pages that the device can't into the places of a slot's staging memory. */
@@ -181,8 +242,9 @@ static struct ovm_error *stage(struct cuda_pack *pack, struct slot *slot, uint64
 	struct ovm_error *err = NULL;
 
 	if (!slot->staged)
-		err = alloc_pinned(pack,
-				   (size_t)pack->batch * pack->packing.max_pages << OVM_PAGE_SHIFT,
+		err = alloc_pinned(pack->cuda,
+				   (size_t)pack->cuda->pack->batch * pack->packing.max_pages
+					   << OVM_PAGE_SHIFT,
 				   &slot->staged, &slot->device_staged);
 	return err ? err
 		   : ovm_memory_read(pack->engine->memory, gpa,
@@ -529,18 +591,6 @@ static struct ovm_error *step(struct cuda_pack *pack, size_t i)
 	return err;
 }
 
-static struct ovm_error *init_key(struct cuda_pack *pack)
-{
-	struct ovm_error *err;
-
-	if (!pack->packing.key)
-		return NULL;
-	err = alloc_pinned(pack, sizeof(*pack->packing.key), &pack->key, &pack->device_key);
-	if (!err)
-		memcpy(pack->key, pack->packing.key, sizeof(*pack->packing.key));
-	return err;
-}
-
 /* As many chunks as keep the device busy, if they take no more than a part of its memory. */
 static struct ovm_error *choose_batch(struct cuda_pack *pack)
 {
@@ -570,9 +620,7 @@ static struct ovm_error *pack_run(struct cuda_pack *pack, struct ovm_pack_result
 		return err;
 	err = choose_batch(pack);
 	if (!err)
-		err = init_key(pack);
-	for (size_t i = 0; i < NR_SLOTS && i < pack->nr_batches && !err; i++)
-		err = slot_init(pack, &pack->slots[i]);
+		err = prepare(pack);
 	for (size_t i = 0; i < pack->nr_batches + NR_SLOTS - 1 && !err; i++) {
 		err = poll(pack);
 		if (!err)
@@ -584,6 +632,15 @@ static struct ovm_error *pack_run(struct cuda_pack *pack, struct ovm_pack_result
 		pack->request->progress(pack->request->arg, pack->done << OVM_PAGE_SHIFT,
 					pack->packing.nr_pages << OVM_PAGE_SHIFT);
 	return err;
+}
+
+/* What is still on its way has to arrive, whatever it is worth. */
+static void abandon(struct ovm_cuda *cuda)
+{
+	for (size_t i = 0; cuda->pack && i < cuda->pack->nr_slots; i++) {
+		if (cuda->pack->slots[i].stream)
+			ovm_error_free(cuda->ops->wait(cuda->pack->slots[i].stream));
+	}
 }
 
 struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
@@ -600,9 +657,8 @@ struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack
 
 	if (!err)
 		err = pack_run(&pack, ret);
-	for (size_t i = 0; i < NR_SLOTS; i++)
-		slot_deinit(&pack, &pack.slots[i]);
-	pack.ops->free_pinned(pack.cuda->device, pack.key);
+	if (err)
+		abandon(pack.cuda);
 	ovm_packing_deinit(&pack.packing);
 	return err;
 }

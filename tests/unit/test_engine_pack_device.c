@@ -159,6 +159,35 @@ OVM_TEST(engine_pack_device, stops_on_request)
 	memset(&device_model_settings, 0, sizeof(device_model_settings));
 }
 
+/* What an engine keeps fits the next request, or is made anew; one that was stopped does no harm.
+ */
+OVM_TEST(engine_pack_device, again_and_again)
+{
+	static const uint32_t sizes[] = {1, 1024, 64, 1, 1024, 1};
+	_cleanup_scene_ struct scene *scene = NULL;
+	_cleanup_packed_ struct packed packed = {0};
+	struct ovm_engine *engine;
+
+	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 39, &scene));
+	ASSERT_OK(ovm_engine_create_on(NULL, device_model_open, &engine));
+	ASSERT_OK(ovm_engine_attach(engine, scene->guest.memory));
+	for (int i = 0; i < 6 && !ovm_test_failed(); i++) {
+		int left = i / 2 + 1;
+
+		scene->request.block_pages = sizes[i];
+		scene->request.align = i % 2;
+		scene->request.cancelled = count_down;
+		scene->request.arg = &left;
+		ASSERT_ERROR(pack_by(scene, engine, &packed), OVM_ERROR_CANCELLED, NULL);
+		scene->request.cancelled = NULL;
+		ASSERT_OK(pack_by(scene, engine, &packed));
+		check_packed(scene, &packed);
+	}
+	ASSERT_STREQ(ovm_engine_backend_name(engine), "cuda");
+	ovm_engine_destroy(engine);
+	ASSERT_TRUE(device_model_released());
+}
+
 /* Asked whether to stop for the first time, give pages back and get others in their place. */
 static bool give_back(void *arg)
 {
