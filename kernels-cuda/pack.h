@@ -38,6 +38,7 @@
  * it reads what isn't aligned slowly. Only entries with flag 4 may have blocks or flag 8.
  * Inherited entries (flag 1) name pages of the parent, which may be compressed otherwise.
  * Mappings of huge pages (hugetlb) and of plugins must not be compressed.
+ * compress_block_size is for information; its number was seen under its former name only.
  *
  * Sources: CRIU's development branch of August 2026, criu/pagemap.c, criu/page-xfer.c,
  * criu/include/compression.h; go-criu of the same month, crit/images/pagemap.proto. A form that
