@@ -11,6 +11,8 @@ enum {
 	CHUNK_SIZE = 1 << OVM_DEVICE_CHUNK_SHIFT,
 	/* Pages that are copied to the device, because it can't read them in place: 256 MiB. */
 	MAX_COPIES = 1 << 16,
+	/* Of those, how many at a time. */
+	BATCH = 256,
 };
 
 struct finder {
@@ -118,13 +120,28 @@ static struct ovm_error *copy_pages(struct finder *finder)
 						 finder->nr_copies << OVM_PAGE_SHIFT, 0);
 	uint8_t *to = cuda->buffers[OVM_CUDA_VMEMMAP_COPIES].data;
 
-	for (size_t i = 0; i < finder->nr_copies && !err; i++, to += OVM_PAGE_SIZE) {
-		uint8_t page[OVM_PAGE_SIZE];
+	_cleanup_free_ uint8_t *pages = NULL;
 
-		err = ovm_memory_read(finder->memory, finder->copies[i].gpa, page, sizeof(page));
+	if (err || !finder->nr_copies)
+		return err;
+	pages = malloc((size_t)BATCH << OVM_PAGE_SHIFT);
+	if (!pages)
+		return ovm_error_no_memory();
+	for (size_t i = 0; i < finder->nr_copies && !err; i += BATCH) {
+		size_t left = finder->nr_copies - i, nr = left < BATCH ? left : BATCH;
+		struct ovm_memory_read reads[BATCH];
+
+		for (size_t j = 0; j < nr; j++) {
+			reads[j].gpa = finder->copies[i + j].gpa;
+			reads[j].buf = pages + (j << OVM_PAGE_SHIFT);
+			reads[j].len = OVM_PAGE_SIZE;
+			finder->pages[finder->copies[i + j].page] =
+				(uint64_t)(uintptr_t)(to + ((i + j) << OVM_PAGE_SHIFT));
+		}
+		err = ovm_memory_read_batch(finder->memory, reads, nr);
 		if (!err)
-			err = ovm_cuda_upload(cuda, to, page, sizeof(page));
-		finder->pages[finder->copies[i].page] = (uint64_t)(uintptr_t)to;
+			err = ovm_cuda_upload(cuda, to + (i << OVM_PAGE_SHIFT), pages,
+					      nr << OVM_PAGE_SHIFT);
 	}
 	return err;
 }

@@ -113,13 +113,13 @@ static size_t inputs_add(struct inputs *inputs, const void *data, size_t size)
 }
 
 /* Put them together; or, without room for data, only find how long they are. */
-static void make_inputs(struct cuda_walk *walk, struct inputs *inputs, const uint8_t *device)
+static void make_inputs(struct cuda_walk *walk, struct inputs *inputs, uintptr_t device)
 {
 	const struct ovm_engine *engine = walk->engine;
 	const struct ovm_mapping_extent *extents;
 	size_t nr_extents = ovm_mapping_extents(walk->cuda->mapping, &extents);
 	size_t at = inputs_add(inputs, engine->ram, engine->nr_ram * sizeof(*engine->ram));
-	const void *ram = device + at;
+	const void *ram = (const void *)(device + at);
 	size_t ranges = inputs->size;
 	struct ovm_walk one;
 
@@ -168,7 +168,7 @@ static struct ovm_error *upload_inputs(struct cuda_walk *walk)
 	struct inputs inputs = {0};
 	struct ovm_error *err;
 
-	make_inputs(walk, &inputs, NULL);
+	make_inputs(walk, &inputs, 0);
 	err = ovm_cuda_reserve(walk->cuda, OVM_CUDA_INPUTS, inputs.size, 0);
 	if (err)
 		return err;
@@ -176,7 +176,7 @@ static struct ovm_error *upload_inputs(struct cuda_walk *walk)
 	if (!inputs.data)
 		return ovm_error_no_memory();
 	inputs.size = 0;
-	make_inputs(walk, &inputs, buffer(walk, OVM_CUDA_INPUTS));
+	make_inputs(walk, &inputs, (uintptr_t)buffer(walk, OVM_CUDA_INPUTS));
 	err = ovm_cuda_upload(walk->cuda, buffer(walk, OVM_CUDA_INPUTS), inputs.data, inputs.size);
 	free(inputs.data);
 	return err;
@@ -354,6 +354,8 @@ static struct ovm_error *expand_batch(struct cuda_walk *walk, uint64_t first, ui
 	walk->entries += tables * OVM_TABLE_ENTRIES + (total - others - tables) * FINAL_ENTRY_COST;
 	if (walk->entries > walk->max_entries)
 		return over_budget();
+	if (!total)
+		return NULL;
 	err = ovm_cuda_reserve(cuda, walk->next, (walk->nr_next + total) * sizeof(*args.items),
 			       walk->nr_next * sizeof(*args.items));
 	if (err)
