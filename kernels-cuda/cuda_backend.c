@@ -121,6 +121,20 @@ static void cuda_destroy(struct ovm_cuda *cuda)
 	free(cuda);
 }
 
+/* A device that sees nothing of the guest is worth it to who insists only: all has to be staged. */
+static struct ovm_error *check_mapping(const struct ovm_engine *engine,
+				       const struct ovm_mapping *mapping)
+{
+	struct ovm_mapping_stats stats;
+
+	ovm_mapping_stats(mapping, &stats);
+	if (stats.mapped || engine->asked_for == OVM_BACKEND_CUDA)
+		return NULL;
+	return ovm_error_format(OVM_ERROR_DEVICE,
+				"the guest's RAM can't be mapped into the GPU: %s",
+				stats.reason ? stats.reason : "it is of no kind that can");
+}
+
 static struct ovm_error *cuda_attach(struct ovm_engine *engine)
 {
 	struct ovm_cuda *cuda = calloc(1, sizeof(*cuda));
@@ -134,6 +148,8 @@ static struct ovm_error *cuda_attach(struct ovm_engine *engine)
 
 	struct ovm_error *err = ovm_mapping_create(engine->device, engine->memory, &cuda->mapping);
 
+	if (!err)
+		err = check_mapping(engine, cuda->mapping);
 	if (!err)
 		err = cuda->ops->alloc_pinned(cuda->device, OVM_CUDA_STAGING, -1, &staging,
 					      &staging_device);

@@ -240,6 +240,8 @@ struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_
 	engine->memory = memory;
 	if (!err)
 		err = engine_give_up(engine, engine->backend->attach(engine));
+	/* It has not worked yet: the reason is enough. */
+	engine->gave_up = false;
 	if (err)
 		engine_detach(engine);
 	return err;

@@ -9,10 +9,15 @@
 
 #include "kernels-cuda/engine.h"
 
-/* Pack a scene by an engine on the device. */
-static struct ovm_error *pack_on_device(struct scene *scene, struct packed *packed, bool *on_device)
+/* Pack a scene by an engine on the device, or, if that is fine, without it. */
+static struct ovm_error *pack_with(enum ovm_backend backend, struct scene *scene,
+				   struct packed *packed, bool *on_device)
 {
-	const struct ovm_engine_options options = {.size = sizeof(options), .nr_threads = 2};
+	const struct ovm_engine_options options = {
+		.size = sizeof(options),
+		.backend = backend,
+		.nr_threads = 2,
+	};
 	struct ovm_engine *engine = NULL;
 	struct ovm_error *err = ovm_engine_create_on(&options, device_model_open, &engine);
 
@@ -23,6 +28,11 @@ static struct ovm_error *pack_on_device(struct scene *scene, struct packed *pack
 	*on_device = !err && !strcmp(ovm_engine_backend_name(engine), "cuda");
 	ovm_engine_destroy(engine);
 	return err;
+}
+
+static struct ovm_error *pack_on_device(struct scene *scene, struct packed *packed, bool *on_device)
+{
+	return pack_with(OVM_BACKEND_AUTO, scene, packed, on_device);
 }
 
 /* Whatever the encoder, the same is said of pages. */
@@ -48,7 +58,7 @@ static void check_device(struct scene *scene)
 	bool on_device;
 
 	ASSERT_OK(pack(scene, 1, &cpu));
-	ASSERT_OK(pack_on_device(scene, &device, &on_device));
+	ASSERT_OK(pack_with(OVM_BACKEND_CUDA, scene, &device, &on_device));
 	ASSERT_TRUE(on_device);
 	ASSERT_TRUE(device_model_released());
 	check_packed(scene, &device);
