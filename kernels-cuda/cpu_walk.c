@@ -68,6 +68,8 @@ struct cpu_walk {
 	size_t nr_chunks;
 	atomic_uint_fast64_t entries;
 	atomic_uint_fast64_t runs;
+	/* Most runs while they are cut where chunks meet. */
+	uint64_t max_cut_runs;
 	uint64_t tables;
 };
 
@@ -87,15 +89,20 @@ static struct ovm_error *chunk_reserve(struct chunk *chunk, size_t more, size_t 
 	return NULL;
 }
 
+static struct ovm_error *over_budget(uint64_t max, const char *what)
+{
+	return ovm_error_format(OVM_ERROR_BUDGET,
+				"the process' page tables hold more than %llu %s: they are "
+				"damaged, or the limit is too low",
+				(unsigned long long)max, what);
+}
+
 static struct ovm_error *charge(atomic_uint_fast64_t *used, uint64_t amount, uint64_t max,
 				const char *what)
 {
 	if (atomic_fetch_add_explicit(used, amount, memory_order_relaxed) + amount <= max)
 		return NULL;
-	return ovm_error_format(OVM_ERROR_BUDGET,
-				"the process' page tables hold more than %llu %s: they are "
-				"damaged, or the limit is too low",
-				(unsigned long long)max, what);
+	return over_budget(max, what);
 }
 
 static struct ovm_error *charge_items(struct cpu_walk *cpu, const struct ovm_walk_item *items,
@@ -191,7 +198,7 @@ static struct ovm_error *emit_item(struct cpu_walk *cpu, struct worker *worker,
 	if (worker->vmemmap && worker->vmemmap->err)
 		return ovm_error_prepend(ovm_take_pointer(worker->vmemmap->err),
 					 "can't read the guest's page descriptors");
-	return charge(&cpu->runs, builder->nr, cpu->request->max_runs, "runs of pages");
+	return charge(&cpu->runs, builder->nr, cpu->max_cut_runs, "runs of pages");
 }
 
 static void add_counts(struct ovm_walk_counts *sum, const struct ovm_walk_counts *counts)
@@ -355,9 +362,14 @@ static struct ovm_error *walk_run(struct cpu_walk *cpu, struct ovm_walk_result *
 		free_chunks(cpu);
 	}
 	count_tables(cpu, 1);
+	cpu->max_cut_runs = cpu->request->max_runs + cpu->nr_items;
+	if (cpu->max_cut_runs < cpu->nr_items)
+		cpu->max_cut_runs = UINT64_MAX;
 	err = run_step(cpu, emit_chunk);
 	if (!err)
 		err = join_runs(cpu, result);
+	if (!err && result->nr_runs > cpu->request->max_runs)
+		err = over_budget(cpu->request->max_runs, "runs of pages");
 	if (err)
 		return err;
 	result->tables = cpu->tables;

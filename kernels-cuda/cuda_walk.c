@@ -27,7 +27,10 @@ struct batch_info {
 	struct ovm_walk_item items[OVM_CUDA_MAX_ITEMS];
 	uint32_t missing[OVM_CUDA_MAX_ITEMS];
 	uint64_t counts[OVM_CUDA_MAX_ITEMS][OVM_WALK_NR_COUNTS];
-	uint64_t total, total_tables;
+	/* Of each item: how many it became, and how many of these are tables. */
+	uint32_t nr_out[OVM_CUDA_MAX_ITEMS];
+	uint32_t nr_tables[OVM_CUDA_MAX_ITEMS];
+	uint64_t total;
 };
 
 struct cuda_walk {
@@ -51,7 +54,9 @@ struct cuda_walk {
 	/* The list is in buffer @list, the next one is made in the other. */
 	enum ovm_cuda_use list, next;
 	uint64_t nr_items, nr_next;
-	uint64_t entries, max_entries;
+	/* What each process has used of its budget, and all together. */
+	uint64_t *entries;
+	uint64_t all_entries;
 };
 
 static void *buffer(const struct cuda_walk *walk, enum ovm_cuda_use use)
@@ -195,13 +200,10 @@ static struct ovm_error *upload_roots(struct cuda_walk *walk)
 		roots[i].level = walk->requests[i].levels;
 		roots[i].range = walk->first_range[i];
 		roots[i].process = (uint32_t)i;
-		walk->max_entries += walk->requests[i].max_entries < MAX_ENTRIES
-					     ? walk->requests[i].max_entries
-					     : MAX_ENTRIES;
+		walk->entries[i] = OVM_TABLE_ENTRIES;
+		if (walk->entries[i] > walk->requests[i].max_entries)
+			return over_budget();
 	}
-	if (walk->max_entries > MAX_ENTRIES)
-		walk->max_entries = MAX_ENTRIES;
-	walk->entries = walk->nr * OVM_TABLE_ENTRIES;
 	walk->nr_items = walk->nr;
 	err = ovm_cuda_reserve(walk->cuda, walk->list, walk->nr * sizeof(*roots), 0);
 	return err ? err
@@ -281,20 +283,33 @@ static bool is_table(const struct ovm_walk_item *item, uint32_t level)
 	return item->pte.state == OVM_PTE_TABLE && item->level == level;
 }
 
-/* Count the tables of a batch; returns how many items are none. */
-static uint32_t count_tables(struct cuda_walk *walk, uint32_t nr, uint32_t level)
+static void count_tables(struct cuda_walk *walk, uint32_t nr, uint32_t level)
 {
-	uint32_t others = 0;
-
 	for (uint32_t i = 0; i < nr; i++) {
 		const struct ovm_walk_item *item = &walk->info->items[i];
 
-		if (is_table(item, level))
-			walk->results[item->process]->tables++;
-		else
-			others++;
+		walk->results[item->process]->tables += is_table(item, level);
 	}
-	return others;
+}
+
+/* Charge what a batch's tables became to the budgets of their processes. */
+static struct ovm_error *charge(struct cuda_walk *walk, uint32_t nr, uint32_t level)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct ovm_walk_item *item = &walk->info->items[i];
+		uint64_t tables = walk->info->nr_tables[i];
+		uint64_t others = walk->info->nr_out[i] - tables;
+		uint64_t more = tables * OVM_TABLE_ENTRIES + others * FINAL_ENTRY_COST;
+
+		if (!is_table(item, level))
+			continue;
+		walk->entries[item->process] += more;
+		walk->all_entries += more;
+		if (walk->entries[item->process] > walk->requests[item->process].max_entries ||
+		    walk->all_entries > MAX_ENTRIES)
+			return over_budget();
+	}
+	return NULL;
 }
 
 /* ---- from one level to the next -------------------------------------------------------------- */
@@ -307,13 +322,12 @@ static struct ovm_error *count(struct cuda_walk *walk, const struct ovm_expand_a
 	if (!err)
 		err = ovm_cuda_scan(walk->cuda, args->nr_out, nr, OVM_CUDA_SUMS);
 	if (!err)
-		err = ovm_cuda_scan(walk->cuda, args->nr_tables, nr, OVM_CUDA_MORE_SUMS);
-	if (!err)
 		err = fetch(walk, &walk->info->total, (uint64_t *)buffer(walk, OVM_CUDA_SUMS) + nr,
 			    sizeof(uint64_t));
 	if (!err)
-		err = fetch(walk, &walk->info->total_tables,
-			    (uint64_t *)buffer(walk, OVM_CUDA_MORE_SUMS) + nr, sizeof(uint64_t));
+		err = fetch(walk, walk->info->nr_out, args->nr_out, nr * sizeof(uint32_t));
+	if (!err)
+		err = fetch(walk, walk->info->nr_tables, args->nr_tables, nr * sizeof(uint32_t));
 	return err ? err : wait(walk);
 }
 
@@ -348,12 +362,12 @@ static struct ovm_error *expand_batch(struct cuda_walk *walk, uint64_t first, ui
 	if (err)
 		return err;
 
-	uint64_t others = count_tables(walk, nr, level);
-	uint64_t total = walk->info->total, tables = walk->info->total_tables;
+	uint64_t total = walk->info->total;
 
-	walk->entries += tables * OVM_TABLE_ENTRIES + (total - others - tables) * FINAL_ENTRY_COST;
-	if (walk->entries > walk->max_entries)
-		return over_budget();
+	count_tables(walk, nr, level);
+	err = charge(walk, nr, level);
+	if (err)
+		return err;
 	if (!total)
 		return NULL;
 	err = ovm_cuda_reserve(cuda, walk->next, (walk->nr_next + total) * sizeof(*args.items),
@@ -417,7 +431,8 @@ static struct ovm_error *reserve_runs(struct cuda_walk *walk, struct ovm_walk_re
 	size_t *room = &walk->room[walk->process];
 	size_t want = result->nr_runs + more;
 
-	if (want > walk->requests[walk->process].max_runs + 1)
+	/* The first may continue what is there. */
+	if (want - 1 > walk->requests[walk->process].max_runs)
 		return over_budget();
 	if (want <= *room)
 		return NULL;
@@ -626,7 +641,12 @@ static struct ovm_error *walk_levels(struct cuda_walk *walk)
 
 	for (uint32_t level = walk->requests[0].levels; level > 1 && !err; level--)
 		err = expand_level(walk, level);
-	return err ? err : for_batches(walk, 1, emit_batch);
+	if (!err)
+		err = for_batches(walk, 1, emit_batch);
+	for (size_t i = 0; i < walk->nr && !err; i++)
+		if (walk->results[i]->nr_runs > walk->requests[i].max_runs)
+			err = over_budget();
+	return err;
 }
 
 static void reset_results(struct ovm_walk_result **results, size_t nr)
@@ -656,6 +676,7 @@ static struct ovm_error *walk_once(struct ovm_engine *engine,
 	struct ovm_cuda *cuda = engine->state;
 	_cleanup_free_ uint32_t *first_range = calloc(nr + 1, sizeof(*first_range));
 	_cleanup_free_ size_t *room = calloc(nr, sizeof(*room));
+	_cleanup_free_ uint64_t *entries = calloc(nr, sizeof(*entries));
 	struct cuda_walk walk = {
 		.engine = engine,
 		.cuda = cuda,
@@ -664,6 +685,7 @@ static struct ovm_error *walk_once(struct ovm_engine *engine,
 		.results = results,
 		.room = room,
 		.first_range = first_range,
+		.entries = entries,
 		.info = (struct batch_info *)(cuda->staging + OVM_CUDA_STAGING / 2),
 		.list = OVM_CUDA_ITEMS,
 		.next = OVM_CUDA_NEXT_ITEMS,
@@ -671,7 +693,7 @@ static struct ovm_error *walk_once(struct ovm_engine *engine,
 
 	_Static_assert(sizeof(struct batch_info) <= OVM_CUDA_STAGING / 2,
 		       "what a batch tells fits into staging memory");
-	if (!first_range || !room)
+	if (!first_range || !room || !entries)
 		return ovm_error_no_memory();
 	for (size_t i = 0; i < nr; i++) {
 		if (requests[i].nr_ranges > UINT32_MAX - 1 - first_range[i])

@@ -137,7 +137,7 @@ struct ovm_walk_request {
 	uint32_t migration_types;
 	uint32_t marker_types;
 	/** Most page-table entries to look at; a table counts as 512, a huge page as 64. 0: by RAM
-	 * size. A batch may be held to the sum. */
+	 * size. */
 	uint64_t max_entries;
 	/** Most runs to return; 0: by RAM size. */
 	uint64_t max_runs;

@@ -133,17 +133,8 @@ static bool compare_walk(struct test *t, const char *what, size_t first, size_t 
 	struct ovm_error *cpu_err = ovm_engine_walk_batch(t->cpu, requests, nr, cpu, &cpu_failed);
 	struct ovm_error *other_err =
 		ovm_engine_walk_batch(t->other, requests, nr, other, &other_failed);
-	bool both = false, good = true, lenient;
+	bool both, good = same_errors(t, what, cpu_err, other_err, &both);
 
-	/* Who walks for all at once may hold to the sum of their limits. */
-	lenient = nr > 1 && cpu_err && cpu_err->code == OVM_ERROR_BUDGET && !other_err;
-	if (lenient) {
-		ovm_error_free(cpu_err);
-		both = true;
-		cpu_failed = other_failed;
-	} else {
-		good = same_errors(t, what, cpu_err, other_err, &both);
-	}
 	if (good && both && cpu_failed != other_failed)
 		good = fail(t, "%s: cpu failed at %zu, other at %zu", what, cpu_failed,
 			    other_failed);
