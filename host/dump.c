@@ -97,6 +97,10 @@ static struct ovm_error *make_engine(struct ovm *ovm, const struct ovm_dump_opti
 
 	if (!err)
 		err = ovm_engine_attach(ovm->engine, ovm_vm_memory(ovm->vm));
+	if (err) {
+		ovm_engine_destroy(ovm->engine);
+		ovm->engine = NULL;
+	}
 	if (!err && ovm_engine_reason(ovm->engine))
 		ovm_log(ovm, OVM_LOG_INFO, "pages are copied by the CPU: %s",
 			ovm_engine_reason(ovm->engine));

@@ -105,8 +105,9 @@ static struct rules area_rules(const struct ovm_rec_vma *vma)
 	if (ovm_image_vma_is_private_huge(vma) && vma->huge_shift > OVM_PAGE_SHIFT &&
 	    vma->huge_shift <= MAX_HUGE_SHIFT)
 		return (struct rules){OVM_PAGES_ZERO_BACKED | OVM_PAGES_OWN, vma->huge_shift};
+	/* CRIU does not look for these in the parent either, if they are private. */
 	if (vma->hugetlb)
-		return (struct rules){0};
+		return (struct rules){.flags = OVM_PAGES_OWN};
 	if (ovm_image_vma_may_be_lazy(vma))
 		flags |= OVM_PAGES_LAZY;
 	if (!vma->file)

@@ -53,6 +53,8 @@ static struct ovm_error *look(const struct sift *sift, const struct ovm_sift_pie
 	const struct ovm_sift_request *request = sift->request;
 	uint8_t *answer = sift->answer + index;
 
+	/* What was seen here before may have been something else: see ovm_sink_write_fn. */
+	memset(answer, OVM_SIFTED_RAW, nr);
 	if (piece->flags & OVM_PAGES_WHOLE)
 		return NULL;
 	if (request->zero && piece->flags & OVM_PAGES_ZERO_BACKED)
@@ -86,6 +88,15 @@ static struct ovm_error *look_at_all(const struct sift *sift, uint64_t index, co
 	return err;
 }
 
+/* Nothing is said of a page of which a part was written. */
+static void forget(const struct sift *sift, uint64_t index)
+{
+	const struct ovm_sift_piece *piece = find_piece(sift->request, index);
+
+	if (index - piece->first < piece->nr_pages)
+		sift->answer[index] = OVM_SIFTED_RAW;
+}
+
 /*
  * A sink's write function. Pages may lie in two buffers, if one ends within a page; those of which
  * this call has a part only are not looked at.
@@ -97,6 +108,8 @@ static struct ovm_error *sift_write(void *arg, const struct iovec *iov, int nr_i
 	size_t held = 0, skip = -offset % OVM_PAGE_SIZE;
 	struct ovm_error *err = NULL;
 
+	if (skip)
+		forget(sift, offset >> OVM_PAGE_SHIFT);
 	offset += skip;
 	for (int i = 0; i < nr_iov && !err; i++) {
 		size_t ignored = skip < iov[i].iov_len ? skip : iov[i].iov_len;
@@ -124,6 +137,8 @@ static struct ovm_error *sift_write(void *arg, const struct iovec *iov, int nr_i
 		offset += left;
 		memcpy(page, data + left, held);
 	}
+	if (held)
+		forget(sift, offset >> OVM_PAGE_SHIFT);
 	return err;
 }
 

@@ -250,8 +250,10 @@ struct ovm_error *ovm_engine_copy(struct ovm_engine *engine,
 				  const struct ovm_copy_request *request);
 
 /**
- * Write into a sink at a byte offset. Worker threads call it at the same time, in any order; no
- * two calls overlap. The buffers are guest memory: they may change, and are valid in the call only.
+ * Write into a sink at a byte offset. Worker threads call it at the same time, in any order, but
+ * not for places that overlap. A place may be written again later, with other bytes: it is the last
+ * ones that count. The buffers may be guest memory, which may change; they are valid in the call
+ * only.
  */
 typedef struct ovm_error *ovm_sink_write_fn(void *arg, const struct iovec *iov, int nr_iov,
 					    uint64_t offset);
