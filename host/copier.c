@@ -259,6 +259,20 @@ static struct ovm_error *open_parent(const struct ovm_copier *copier, struct tar
 				     target->number, &target->parent);
 }
 
+/* With the parent's files open for as long only, whatever the number of targets. */
+static struct ovm_error *sift_with_parent(struct target *target, struct ovm_sift_request *request,
+					  uint8_t *answer)
+{
+	struct ovm_error *err = target->parent ? ovm_parent_pages_begin(target->parent) : NULL;
+
+	request->parent = target->parent;
+	if (!err)
+		err = ovm_sift(request, answer);
+	if (target->parent)
+		ovm_parent_pages_end(target->parent);
+	return err;
+}
+
 /* Look at the pages to be copied, and leave those out that need not be in the file. */
 static struct ovm_error *sift(struct ovm_copier *copier, struct target *target)
 {
@@ -282,10 +296,9 @@ static struct ovm_error *sift(struct ovm_copier *copier, struct target *target)
 		return ovm_error_no_memory();
 	err = open_parent(copier, target);
 	request.pieces = pieces;
-	request.parent = target->parent;
 	copier->looking = true;
 	if (!err)
-		err = ovm_sift(&request, answer);
+		err = sift_with_parent(target, &request, answer);
 	copier->looking = false;
 	return err ? err : ovm_page_store_sift(&target->store, answer);
 }

@@ -59,11 +59,21 @@ struct held_list {
 	size_t nr, allocated;
 };
 
+/* A pages image. */
+struct pages_image {
+	/* Bytes that it has to hold. */
+	uint64_t size;
+	uint32_t id;
+	/* Whether pieces are in it. */
+	bool used;
+	/* Or -1. */
+	int fd;
+};
+
 struct ovm_parent_pages {
 	const struct ovm_parent *parent;
 	struct held_list list;
-	/* The pages images by level, or -1. */
-	int fds[OVM_PARENT_MAX];
+	struct pages_image images[OVM_PARENT_MAX];
 };
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -450,25 +460,46 @@ static struct ovm_error *read_entries(struct pagemap *pagemap, struct reader *re
 	return err;
 }
 
-/* The pages image that a pagemap names, which has to hold @size bytes. */
-static struct ovm_error *open_pages(struct ovm_parent_pages *pages, unsigned int level, uint32_t id,
-				    uint64_t size)
+/* Open a pages image, and see that it is as long as its pagemap says. */
+static struct ovm_error *open_pages(const struct ovm_parent *parent, unsigned int level,
+				    struct pages_image *image)
 {
 	char name[OVM_PAGES_NAME];
 	struct stat st;
 
-	if (!size)
-		return NULL;
-	ovm_pages_name(id, name);
-	struct ovm_error *err = open_image(pages->parent, level, name, &st, &pages->fds[level]);
+	ovm_pages_name(image->id, name);
+	struct ovm_error *err = open_image(parent, level, name, &st, &image->fd);
 
 	if (err)
 		return err;
-	if (pages->fds[level] < 0)
-		return damaged(pages->parent, level, name, "is missing");
-	if ((uint64_t)st.st_size < size)
-		return damaged(pages->parent, level, name, "is shorter than its pagemap says");
+	if (image->fd < 0)
+		return damaged(parent, level, name, "is missing");
+	if ((uint64_t)st.st_size < image->size)
+		return damaged(parent, level, name, "is shorter than its pagemap says");
 	return NULL;
+}
+
+static void close_pages(struct pages_image *image)
+{
+	if (image->fd >= 0)
+		close(image->fd);
+	image->fd = -1;
+}
+
+/* The pages image that a pagemap names, which has to hold @size bytes. */
+static struct ovm_error *check_pages(struct ovm_parent_pages *pages, unsigned int level,
+				     uint32_t id, uint64_t size)
+{
+	struct pages_image *image = &pages->images[level];
+
+	image->id = id;
+	image->size = size;
+	if (!size)
+		return NULL;
+	struct ovm_error *err = open_pages(pages->parent, level, image);
+
+	close_pages(image);
+	return err;
 }
 
 /* Read the pagemap of one level; *@next has what the level below holds. */
@@ -498,7 +529,7 @@ static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned i
 	if (!err)
 		err = read_entries(&pagemap, reader);
 	if (!err)
-		err = open_pages(pages, level, head->pages_id, pagemap.offset);
+		err = check_pages(pages, level, head->pages_id, pagemap.offset);
 	if (head)
 		pagemap_head__free_unpacked(head, NULL);
 	free(next->held);
@@ -521,13 +552,16 @@ struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ov
 		return ovm_error_no_memory();
 	pages->parent = parent;
 	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
-		pages->fds[i] = -1;
+		pages->images[i].fd = -1;
 	ovm_image_name(type, number, name);
 	/* A set without the pagemap ends the row. */
 	while (level < parent->nr && !fstatat(parent->fds[level], name, &st, AT_SYMLINK_NOFOLLOW))
 		level++;
 	while (level-- && !err)
 		err = read_pagemap(pages, level, name, &pages->list, &found);
+	for (size_t i = 0; i < pages->list.nr; i++)
+		pages->images[pages->list.held[i].level].used |=
+			pages->list.held[i].size || !pages->list.held[i].block_pages;
 	if (err || !found)
 		ovm_parent_pages_close(pages);
 	else
@@ -539,11 +573,27 @@ void ovm_parent_pages_close(struct ovm_parent_pages *pages)
 {
 	if (!pages)
 		return;
-	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
-		if (pages->fds[i] >= 0)
-			close(pages->fds[i]);
+	ovm_parent_pages_end(pages);
 	free(pages->list.held);
 	free(pages);
+}
+
+struct ovm_error *ovm_parent_pages_begin(struct ovm_parent_pages *pages)
+{
+	struct ovm_error *err = NULL;
+
+	for (unsigned int i = 0; i < OVM_PARENT_MAX && !err; i++)
+		if (pages->images[i].used)
+			err = open_pages(pages->parent, i, &pages->images[i]);
+	if (err)
+		ovm_parent_pages_end(pages);
+	return err;
+}
+
+void ovm_parent_pages_end(struct ovm_parent_pages *pages)
+{
+	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
+		close_pages(&pages->images[i]);
 }
 
 /* ---- content --------------------------------------------------------------------------------- */
@@ -552,8 +602,8 @@ static struct ovm_error *read_all(const struct ovm_parent_pages *pages, unsigned
 				  uint8_t *buf, size_t len, uint64_t offset)
 {
 	for (size_t done = 0; done < len;) {
-		ssize_t n =
-			pread(pages->fds[level], buf + done, len - done, (off_t)(offset + done));
+		ssize_t n = pread(pages->images[level].fd, buf + done, len - done,
+				  (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

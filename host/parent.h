@@ -57,6 +57,17 @@ struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ov
 void ovm_parent_pages_close(struct ovm_parent_pages *pages);
 
 /**
+ * Open the files that the pages are in, one for each set of images at most. Between this and
+ * ovm_parent_pages_end() content can be compared; at other times no file is open, as there may be
+ * more of them than can be at once.
+ *
+ * Errors: OVM_ERROR_USAGE for files that are not there any more.
+ */
+struct ovm_error *ovm_parent_pages_begin(struct ovm_parent_pages *pages);
+
+void ovm_parent_pages_end(struct ovm_parent_pages *pages);
+
+/**
  * Compare @nr pages at @va with what the images hold, as far as their answer is OVM_SIFTED_RAW:
  * those that are the same get OVM_SIFTED_PARENT. Several threads may do so at once.
  *

@@ -180,6 +180,7 @@ static void compare(const char *set, const uint64_t *seeds, size_t nr, const cha
 	ASSERT_OK(ovm_parent_open(path_of(set, ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_TRUE(pages);
+	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(ovm_parent_compare(pages, base_va, content, nr, answer));
 	check_answers(answer, expected);
 	ovm_parent_pages_close(pages);
@@ -333,10 +334,63 @@ OVM_TEST(parent, tells_pages_that_went_away)
 	make_two();
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), PAGE));
 	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, NR, answer), OVM_ERROR_USAGE,
 		     "fewer");
 	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
+	remove_base();
+}
+
+static unsigned int count_fds(void)
+{
+	unsigned int nr = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
+	return nr;
+}
+
+OVM_TEST(parent, has_files_open_while_it_compares_only)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	uint8_t *content = calloc(NR, PAGE), answer[NR] = {0};
+
+	make_base();
+	make_two();
+	fill(content + 2 * PAGE, 102);
+	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
+	const unsigned int before = count_fds();
+
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_EQ_U64(count_fds(), before);
+	for (int i = 0; i < 2; i++) {
+		memset(answer, 0, sizeof(answer));
+		ASSERT_OK(ovm_parent_pages_begin(pages));
+		ASSERT_EQ_U64(count_fds(), before + 2);
+		ASSERT_OK(ovm_parent_compare(pages, base_va, content, NR, answer));
+		check_answers(answer, "..=.......");
+		ovm_parent_pages_end(pages);
+		ASSERT_EQ_U64(count_fds(), before);
+	}
+	/* They are looked at again whenever they are opened. */
+	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), PAGE));
+	ASSERT_ERROR(ovm_parent_pages_begin(pages), OVM_ERROR_USAGE, "shorter");
+	ASSERT_TRUE(!unlink(path_of("old", "pages-3.img")));
+	ASSERT_ERROR(ovm_parent_pages_begin(pages), OVM_ERROR_USAGE, "is missing");
+	ASSERT_EQ_U64(count_fds(), before);
+	ovm_parent_pages_close(pages);
+	/* Of a set that nothing is left to, no file is open. */
+	write_entries("new", (const struct entry[]){{1, 1, PE_PRESENT}}, 1);
+	write_pages("old", (const uint64_t[]){100, 101, 102, 103, 108}, 5);
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
+	ASSERT_EQ_U64(count_fds(), before + 1);
+	ovm_parent_pages_close(pages);
+	ASSERT_EQ_U64(count_fds(), before);
 	ovm_parent_close(parent);
 	free(content);
 	remove_base();
@@ -364,6 +418,8 @@ OVM_TEST(parent, stands_any_damage)
 
 		if (!err)
 			err = ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages);
+		if (!err && pages)
+			err = ovm_parent_pages_begin(pages);
 		if (!err && pages)
 			err = ovm_parent_compare(pages, base_va, content, 12, answer);
 		ovm_error_free(err);
@@ -501,6 +557,7 @@ OVM_TEST(parent, decodes_compressed_pages)
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
 	ASSERT_TRUE(ovm_parent_is_compressed(parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
 	check_answers(answer, "====..=.");
 	memset(answer, 0, sizeof(answer));
@@ -519,6 +576,7 @@ OVM_TEST(parent, decodes_compressed_pages)
 	memset(content + 2 * PAGE, 'a', 2 * PAGE);
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
 	check_answers(answer, ".=.=....");
 	ovm_parent_pages_close(pages);
@@ -556,6 +614,7 @@ OVM_TEST(parent, refuses_damaged_blocks)
 	fclose(file);
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, 4, answer), OVM_ERROR_USAGE,
 		     "can't be decoded");
 	ovm_parent_pages_close(pages);
