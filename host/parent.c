@@ -109,6 +109,8 @@ static struct ovm_error *open_image(const struct ovm_parent *parent, unsigned in
 /* An image that is being read. */
 struct reader {
 	FILE *file;
+	/* Bytes of records that may come yet: a file may grow while it is read. */
+	uint64_t left;
 	uint8_t record[MAX_RECORD];
 };
 
@@ -129,9 +131,10 @@ static int read_record(struct reader *reader)
 
 	if (!nr)
 		return ferror(reader->file) ? -2 : -1;
-	if (nr != sizeof(len) || len > MAX_RECORD ||
+	if (nr != sizeof(len) || len > MAX_RECORD || sizeof(len) + len > reader->left ||
 	    fread(reader->record, 1, len, reader->file) != len)
 		return -2;
+	reader->left -= sizeof(len) + len;
 	return (int)len;
 }
 
@@ -160,6 +163,7 @@ static struct ovm_error *open_reader(const struct ovm_parent *parent, unsigned i
 		close(fd);
 		return ovm_error_no_memory();
 	}
+	reader->left = MAX_BYTES;
 	*ret = reader;
 	return read_magic(reader, type) ? NULL : damaged(parent, level, name, "is no image");
 }
