@@ -646,38 +646,77 @@ static struct ovm_error *read_block(const struct ovm_parent_pages *pages, const 
 	return err;
 }
 
+/* A buffer of at least @size bytes, whose content is lost when it grows. */
+static bool make_room(uint8_t **buf, size_t *allocated, size_t size)
+{
+	if (size <= *allocated)
+		return true;
+	free(*buf);
+	*buf = malloc(size);
+	*allocated = *buf ? size : 0;
+	return *buf;
+}
+
+static bool is_block_of(const struct ovm_parent_lookup *lookup, const struct held *held)
+{
+	return lookup->block_pages == held->block_pages && lookup->level == held->level &&
+	       lookup->offset == held->offset && lookup->size == held->size;
+}
+
+/* Read the block that pages are in, unless it is the one that was read last. */
+static struct ovm_error *find_block(const struct ovm_parent_pages *pages, const struct held *held,
+				    struct ovm_parent_lookup *lookup)
+{
+	if (is_block_of(lookup, held))
+		return NULL;
+	lookup->block_pages = 0;
+	if (!make_room(&lookup->buf, &lookup->buf_size, (size_t)held->size + 1) ||
+	    !make_room(&lookup->block, &lookup->block_size,
+		       (size_t)held->block_pages << OVM_PAGE_SHIFT))
+		return ovm_error_no_memory();
+	struct ovm_error *err = read_block(pages, held, lookup->buf, lookup->block);
+
+	if (err)
+		return err;
+	lookup->block_pages = held->block_pages;
+	lookup->level = held->level;
+	lookup->offset = held->offset;
+	lookup->size = held->size;
+	return NULL;
+}
+
 static struct ovm_error *compare_block(const struct ovm_parent_pages *pages,
 				       const struct held *held, uint64_t va, const uint8_t *content,
-				       uint64_t nr, uint8_t *answer)
+				       uint64_t nr, uint8_t *answer,
+				       struct ovm_parent_lookup *lookup)
 {
-	_cleanup_free_ uint8_t *packed = malloc((size_t)held->size + 1);
-	_cleanup_free_ uint8_t *block = malloc((size_t)held->block_pages << OVM_PAGE_SHIFT);
 	const uint64_t first = held->skip + ((va - held->va) >> OVM_PAGE_SHIFT);
-	struct ovm_error *err =
-		packed && block ? read_block(pages, held, packed, block) : ovm_error_no_memory();
+	struct ovm_error *err = find_block(pages, held, lookup);
 
 	if (!err)
-		compare_pages(block + (first << OVM_PAGE_SHIFT), content, nr, answer);
+		compare_pages(lookup->block + (first << OVM_PAGE_SHIFT), content, nr, answer);
 	return err;
 }
 
 /* Pages that are all in one piece. */
 static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, const struct held *held,
 				      uint64_t va, const uint8_t *content, uint64_t nr,
-				      uint8_t *answer, uint8_t *buf)
+				      uint8_t *answer, struct ovm_parent_lookup *lookup)
 {
 	uint64_t offset = held->offset + (va - held->va);
 
 	if (held->block_pages)
-		return compare_block(pages, held, va, content, nr, answer);
+		return compare_block(pages, held, va, content, nr, answer, lookup);
+	if (!make_room(&lookup->buf, &lookup->buf_size, (size_t)CHUNK_PAGES << OVM_PAGE_SHIFT))
+		return ovm_error_no_memory();
 	for (uint64_t part; nr; nr -= part) {
 		part = nr < CHUNK_PAGES ? nr : CHUNK_PAGES;
 		struct ovm_error *err =
-			read_all(pages, held->level, buf, part << OVM_PAGE_SHIFT, offset);
+			read_all(pages, held->level, lookup->buf, part << OVM_PAGE_SHIFT, offset);
 
 		if (err)
 			return err;
-		compare_pages(buf, content, part, answer);
+		compare_pages(lookup->buf, content, part, answer);
 		offset += part << OVM_PAGE_SHIFT;
 		content += part << OVM_PAGE_SHIFT;
 		answer += part;
@@ -685,16 +724,27 @@ static struct ovm_error *compare_held(const struct ovm_parent_pages *pages, cons
 	return NULL;
 }
 
-struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint64_t va,
-				     const uint8_t *content, uint64_t nr, uint8_t *answer)
+/* The same as find_held(); mostly it is where the last one was, or next to that. */
+static size_t find_held_near(const struct held_list *list, uint64_t va, size_t at)
 {
-	_cleanup_free_ uint8_t *buf = malloc((size_t)CHUNK_PAGES << OVM_PAGE_SHIFT);
+	for (size_t i = at; i < list->nr && i < at + 2; i++) {
+		const struct held *held = &list->held[i];
+
+		if (held->va <= va && held->va + (held->nr_pages << OVM_PAGE_SHIFT) > va)
+			return i;
+	}
+	return find_held(list, va);
+}
+
+struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint64_t va,
+				     const uint8_t *content, uint64_t nr, uint8_t *answer,
+				     struct ovm_parent_lookup *lookup)
+{
 	const uint64_t end = va + (nr << OVM_PAGE_SHIFT);
 	struct ovm_error *err = NULL;
 
-	if (!buf)
-		return ovm_error_no_memory();
-	for (size_t at = find_held(&pages->list, va); at < pages->list.nr && !err; at++) {
+	for (size_t at = find_held_near(&pages->list, va, lookup->at); at < pages->list.nr && !err;
+	     at++) {
 		const struct held *held = &pages->list.held[at];
 		uint64_t from = held->va > va ? held->va : va;
 		uint64_t until = held->va + (held->nr_pages << OVM_PAGE_SHIFT);
@@ -703,9 +753,16 @@ struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint6
 			break;
 		if (until > end)
 			until = end;
+		lookup->at = at;
 		err = compare_held(pages, held, from, content + (from - va),
 				   (until - from) >> OVM_PAGE_SHIFT,
-				   answer + ((from - va) >> OVM_PAGE_SHIFT), buf);
+				   answer + ((from - va) >> OVM_PAGE_SHIFT), lookup);
 	}
 	return err;
+}
+
+void ovm_parent_lookup_deinit(struct ovm_parent_lookup *lookup)
+{
+	free(lookup->buf);
+	free(lookup->block);
 }

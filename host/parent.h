@@ -15,6 +15,7 @@
 #define OVM_HOST_PARENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "host/image/table.h"
@@ -68,12 +69,36 @@ struct ovm_error *ovm_parent_pages_begin(struct ovm_parent_pages *pages);
 void ovm_parent_pages_end(struct ovm_parent_pages *pages);
 
 /**
+ * What one thread keeps from one comparison to the next one with the same pages: RAM comes in
+ * pieces of a page each where it is scattered, and a block has to be decoded once for all of them.
+ * Zero at first; all of it is the implementation's.
+ */
+struct ovm_parent_lookup {
+	/* Where the last page was found. */
+	size_t at;
+	/* What is read. */
+	uint8_t *buf;
+	size_t buf_size;
+	/* The pages of a block, and which one it is; none without pages. */
+	uint8_t *block;
+	size_t block_size;
+	uint64_t offset;
+	unsigned int level;
+	uint32_t block_pages, size;
+};
+
+/** Free what it points to. */
+void ovm_parent_lookup_deinit(struct ovm_parent_lookup *lookup);
+
+/**
  * Compare @nr pages at @va with what the images hold, as far as their answer is OVM_SIFTED_RAW:
- * those that are the same get OVM_SIFTED_PARENT. Several threads may do so at once.
+ * those that are the same get OVM_SIFTED_PARENT. Several threads may do so at once, each
+ * with a lookup of its own.
  *
  * Errors: OVM_ERROR_USAGE when the images can't be read.
  */
 struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint64_t va,
-				     const uint8_t *content, uint64_t nr, uint8_t *answer);
+				     const uint8_t *content, uint64_t nr, uint8_t *answer,
+				     struct ovm_parent_lookup *lookup);
 
 #endif /* OVM_HOST_PARENT_H */

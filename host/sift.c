@@ -13,6 +13,8 @@ enum { WORDS = 32 };
 struct sift {
 	const struct ovm_sift_request *request;
 	uint8_t *answer;
+	/* Of one call of the sink. */
+	struct ovm_parent_lookup *lookup;
 };
 
 static bool is_zero(const uint8_t *page)
@@ -65,7 +67,7 @@ static struct ovm_error *look(const struct sift *sift, const struct ovm_sift_pie
 		return NULL;
 	return ovm_parent_compare(request->parent,
 				  piece->va + ((index - piece->first) << OVM_PAGE_SHIFT), pages, nr,
-				  answer);
+				  answer, sift->lookup);
 }
 
 /* Pages in one place of the buffers, of any pieces. */
@@ -103,13 +105,15 @@ static void forget(const struct sift *sift, uint64_t index)
  */
 static struct ovm_error *sift_write(void *arg, const struct iovec *iov, int nr_iov, uint64_t offset)
 {
-	const struct sift *sift = arg;
+	_cleanup_(ovm_parent_lookup_deinit) struct ovm_parent_lookup lookup = {0};
+	struct sift sift = *(const struct sift *)arg;
 	uint8_t page[OVM_PAGE_SIZE];
 	size_t held = 0, skip = -offset % OVM_PAGE_SIZE;
 	struct ovm_error *err = NULL;
 
+	sift.lookup = &lookup;
 	if (skip)
-		forget(sift, offset >> OVM_PAGE_SHIFT);
+		forget(&sift, offset >> OVM_PAGE_SHIFT);
 	offset += skip;
 	for (int i = 0; i < nr_iov && !err; i++) {
 		size_t ignored = skip < iov[i].iov_len ? skip : iov[i].iov_len;
@@ -126,26 +130,26 @@ static struct ovm_error *sift_write(void *arg, const struct iovec *iov, int nr_i
 			left -= part;
 			if (held < OVM_PAGE_SIZE)
 				continue;
-			err = look_at_all(sift, offset >> OVM_PAGE_SHIFT, page, 1);
+			err = look_at_all(&sift, offset >> OVM_PAGE_SHIFT, page, 1);
 			offset += OVM_PAGE_SIZE;
 		}
 		held = left % OVM_PAGE_SIZE;
 		left -= held;
 		if (!err)
-			err = look_at_all(sift, offset >> OVM_PAGE_SHIFT, data,
+			err = look_at_all(&sift, offset >> OVM_PAGE_SHIFT, data,
 					  left >> OVM_PAGE_SHIFT);
 		offset += left;
 		memcpy(page, data + left, held);
 	}
 	if (held)
-		forget(sift, offset >> OVM_PAGE_SHIFT);
+		forget(&sift, offset >> OVM_PAGE_SHIFT);
 	return err;
 }
 
 struct ovm_error *ovm_sift(const struct ovm_sift_request *request, uint8_t *answer)
 {
 	_cleanup_free_ struct ovm_copy_run *copies = calloc(request->nr + 1, sizeof(*copies));
-	struct sift sift = {request, answer};
+	struct sift sift = {.request = request, .answer = answer};
 	struct ovm_copy_request copy = {
 		.size = sizeof(copy),
 		.copies = copies,

@@ -167,6 +167,16 @@ static void check_answers(const uint8_t *answer, const char *expected)
 			OVM_FAIL("page %zu is %d", i, answer[i]);
 }
 
+static struct ovm_error *compare_once(const struct ovm_parent_pages *pages, uint64_t va,
+				      const uint8_t *content, uint64_t nr, uint8_t *answer)
+{
+	struct ovm_parent_lookup lookup = {0};
+	struct ovm_error *err = ovm_parent_compare(pages, va, content, nr, answer, &lookup);
+
+	ovm_parent_lookup_deinit(&lookup);
+	return err;
+}
+
 /* The answers for pages whose content is that of the seeds. */
 static void compare(const char *set, const uint64_t *seeds, size_t nr, const char *expected)
 {
@@ -181,7 +191,7 @@ static void compare(const char *set, const uint64_t *seeds, size_t nr, const cha
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_TRUE(pages);
 	ASSERT_OK(ovm_parent_pages_begin(pages));
-	ASSERT_OK(ovm_parent_compare(pages, base_va, content, nr, answer));
+	ASSERT_OK(compare_once(pages, base_va, content, nr, answer));
 	check_answers(answer, expected);
 	ovm_parent_pages_close(pages);
 	ovm_parent_close(parent);
@@ -336,8 +346,7 @@ OVM_TEST(parent, tells_pages_that_went_away)
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), PAGE));
-	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, NR, answer), OVM_ERROR_USAGE,
-		     "fewer");
+	ASSERT_ERROR(compare_once(pages, base_va, content, NR, answer), OVM_ERROR_USAGE, "fewer");
 	ovm_parent_pages_close(pages);
 	ovm_parent_close(parent);
 	free(content);
@@ -371,7 +380,7 @@ OVM_TEST(parent, has_files_open_while_it_compares_only)
 		memset(answer, 0, sizeof(answer));
 		ASSERT_OK(ovm_parent_pages_begin(pages));
 		ASSERT_EQ_U64(count_fds(), before + 2);
-		ASSERT_OK(ovm_parent_compare(pages, base_va, content, NR, answer));
+		ASSERT_OK(compare_once(pages, base_va, content, NR, answer));
 		check_answers(answer, "..=.......");
 		ovm_parent_pages_end(pages);
 		ASSERT_EQ_U64(count_fds(), before);
@@ -421,7 +430,7 @@ OVM_TEST(parent, stands_any_damage)
 		if (!err && pages)
 			err = ovm_parent_pages_begin(pages);
 		if (!err && pages)
-			err = ovm_parent_compare(pages, base_va, content, 12, answer);
+			err = compare_once(pages, base_va, content, 12, answer);
 		ovm_error_free(err);
 		ovm_parent_pages_close(pages);
 		ovm_parent_close(parent);
@@ -558,11 +567,11 @@ OVM_TEST(parent, decodes_compressed_pages)
 	ASSERT_TRUE(ovm_parent_is_compressed(parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
-	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
+	ASSERT_OK(compare_once(pages, base_va, content, 8, answer));
 	check_answers(answer, "====..=.");
 	memset(answer, 0, sizeof(answer));
 	content[PAGE] = content[3 * PAGE] = 1;
-	ASSERT_OK(ovm_parent_compare(pages, base_va + PAGE, content + PAGE, 3, answer));
+	ASSERT_OK(compare_once(pages, base_va + PAGE, content + PAGE, 3, answer));
 	check_answers(answer, ".=.");
 	ovm_parent_pages_close(pages);
 	ovm_parent_close(parent);
@@ -577,8 +586,47 @@ OVM_TEST(parent, decodes_compressed_pages)
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
-	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 8, answer));
+	ASSERT_OK(compare_once(pages, base_va, content, 8, answer));
 	check_answers(answer, ".=.=....");
+	ovm_parent_pages_close(pages);
+	ovm_parent_close(parent);
+	free(content);
+	remove_base();
+}
+
+OVM_TEST(parent, reads_a_block_once_for_pages_in_a_row)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	struct ovm_parent_lookup lookup = {0};
+	uint8_t *content = calloc(8, PAGE), answer[8] = {0};
+
+	make_base();
+	make_compressed();
+	memset(content + 2 * PAGE, 'a', 2 * PAGE);
+	fill(content + 6 * PAGE, 106);
+	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_begin(pages));
+	for (unsigned int i = 0; i < 8; i++)
+		ASSERT_OK(ovm_parent_compare(pages, base_va + i * PAGE, content + i * PAGE, 1,
+					     answer + i, &lookup));
+	check_answers(answer, "====..=.");
+	/* In any order. */
+	memset(answer, 0, sizeof(answer));
+	content[3 * PAGE + 7] = 'b';
+	for (unsigned int i = 8; i--;)
+		ASSERT_OK(ovm_parent_compare(pages, base_va + i * PAGE, content + i * PAGE, 1,
+					     answer + i, &lookup));
+	check_answers(answer, "===...=.");
+	ASSERT_OK(ovm_parent_compare(pages, base_va + 2 * PAGE, content, 1, answer, &lookup));
+	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), 0));
+	ASSERT_OK(ovm_parent_compare(pages, base_va + 3 * PAGE, content, 1, answer, &lookup));
+	/* Another one is read. */
+	ASSERT_OK(ovm_parent_compare(pages, base_va, content, 1, answer, &lookup));
+	ASSERT_ERROR(ovm_parent_compare(pages, base_va + 2 * PAGE, content, 2, answer + 2, &lookup),
+		     OVM_ERROR_USAGE, "fewer");
+	ovm_parent_lookup_deinit(&lookup);
 	ovm_parent_pages_close(pages);
 	ovm_parent_close(parent);
 	free(content);
@@ -615,7 +663,7 @@ OVM_TEST(parent, refuses_damaged_blocks)
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
 	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
-	ASSERT_ERROR(ovm_parent_compare(pages, base_va, content, 4, answer), OVM_ERROR_USAGE,
+	ASSERT_ERROR(compare_once(pages, base_va, content, 4, answer), OVM_ERROR_USAGE,
 		     "can't be decoded");
 	ovm_parent_pages_close(pages);
 	ovm_parent_close(parent);
