@@ -309,23 +309,29 @@ static bool next_piece(const struct ovm_packing_chunk *chunk, struct position *a
 	return true;
 }
 
-/* Whether the device has seen what the guest has there. */
-static bool batch_holds(struct cuda_pack *pack, const struct slot *slot)
+/* Whether the device has seen what the guest has there: all of the batch, and nothing else. */
+static bool batch_holds(const struct cuda_pack *pack, const struct slot *slot)
 {
-	uint64_t gpa;
+	const struct ovm_mapping *mapping = pack->cuda->mapping;
+	/* Pieces that are adjacent, and not asked for yet. */
+	uint64_t start = 0, end = 0, gpa;
 	size_t len;
 
-	if (ovm_mapping_holds_all(pack->cuda->mapping))
+	if (ovm_mapping_unchanged(mapping))
 		return true;
 	for (uint32_t i = 0; i < slot->nr_chunks; i++) {
 		struct position at = first_piece(pack, &slot->chunks[i]);
 
 		while (next_piece(&slot->chunks[i], &at, &gpa, &len)) {
-			if (!ovm_mapping_holds(pack->cuda->mapping, gpa, len))
-				return false;
+			if (gpa != end) {
+				if (!ovm_mapping_is_present(mapping, start, end - start))
+					return false;
+				start = gpa;
+			}
+			end = gpa + len;
 		}
 	}
-	return true;
+	return ovm_mapping_is_present(mapping, start, end - start);
 }
 
 /* Find the sources of a chunk that begins with page @first of the batch. */

@@ -281,15 +281,6 @@ static struct ovm_error *look(struct ovm_mapping *mapping)
 	return NULL;
 }
 
-static bool unchanged(const struct ovm_mapping *mapping)
-{
-	for (size_t i = 0; i < mapping->nr_files; i++) {
-		if (!ovm_ram_file_unchanged(&mapping->files[i]))
-			return false;
-	}
-	return true;
-}
-
 static bool chunk_holds(const struct ovm_mapping *mapping, const struct chunk *chunk)
 {
 	return ovm_pagemap_is_present(&mapping->pagemap, chunk->witness.map, chunk->size);
@@ -604,6 +595,15 @@ void ovm_mapping_destroy(struct ovm_mapping *mapping)
 	free(mapping);
 }
 
+bool ovm_mapping_unchanged(const struct ovm_mapping *mapping)
+{
+	for (size_t i = 0; i < mapping->nr_files; i++) {
+		if (!ovm_ram_file_unchanged(&mapping->files[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Unmap the chunks that lost a page; returns whether there were any. */
 static bool drop_chunks(struct ovm_mapping *mapping)
 {
@@ -644,7 +644,7 @@ static struct ovm_error *refresh(struct ovm_mapping *mapping, bool *changed)
 struct ovm_error *ovm_mapping_refresh(struct ovm_mapping *mapping, bool *changed)
 {
 	*changed = false;
-	if (unchanged(mapping))
+	if (ovm_mapping_unchanged(mapping))
 		return NULL;
 
 	struct ovm_error *err = refresh(mapping, changed);
@@ -698,13 +698,11 @@ size_t ovm_mapping_find(const struct ovm_mapping *mapping, uint64_t gpa, size_t 
 	return alike < len ? alike : len;
 }
 
-bool ovm_mapping_holds(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t len)
+bool ovm_mapping_is_present(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t len)
 {
 	const uint64_t mask = OVM_PAGE_SIZE - 1;
 	uint64_t end = (gpa + len + mask) & ~mask;
 
-	if (unchanged(mapping))
-		return true;
 	gpa &= ~mask;
 	for (size_t i = find_chunk(mapping, gpa); i < mapping->nr_chunks; i++) {
 		const struct chunk *chunk = &mapping->chunks[i];
@@ -721,9 +719,14 @@ bool ovm_mapping_holds(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t
 	return true;
 }
 
+bool ovm_mapping_holds(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t len)
+{
+	return ovm_mapping_unchanged(mapping) || ovm_mapping_is_present(mapping, gpa, len);
+}
+
 bool ovm_mapping_holds_all(struct ovm_mapping *mapping)
 {
-	if (unchanged(mapping))
+	if (ovm_mapping_unchanged(mapping))
 		return true;
 	for (size_t i = 0; i < mapping->nr_chunks; i++) {
 		if (!chunk_holds(mapping, &mapping->chunks[i]))

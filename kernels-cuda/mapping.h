@@ -18,7 +18,8 @@
  * Besides the device's own, this takes page tables of two mappings: with pages of 4 KiB, 4 MiB for
  * each GiB.
  *
- * One thread at a time, but for ovm_mapping_find() and ovm_mapping_holds().
+ * One thread at a time, but for ovm_mapping_find(), ovm_mapping_unchanged(), ovm_mapping_holds()
+ * and ovm_mapping_is_present().
  */
 #ifndef OVM_KERNELS_CUDA_MAPPING_H
 #define OVM_KERNELS_CUDA_MAPPING_H
@@ -103,6 +104,18 @@ bool ovm_mapping_holds(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t
 
 /** The same for all that is mapped; cheap when nothing was discarded. */
 bool ovm_mapping_holds_all(struct ovm_mapping *mapping);
+
+/**
+ * Whether no file has changed since the last refresh, so that everything holds; if in doubt: no.
+ * This is a system call for each file.
+ */
+bool ovm_mapping_unchanged(const struct ovm_mapping *mapping);
+
+/**
+ * The same as ovm_mapping_holds(), but without a look at the files: for one piece after the other,
+ * when ovm_mapping_unchanged() has said no.
+ */
+bool ovm_mapping_is_present(const struct ovm_mapping *mapping, uint64_t gpa, uint64_t len);
 
 struct ovm_mapping_stats {
 	/** Bytes that are mapped, and bytes with data that aren't. */

@@ -262,6 +262,10 @@ OVM_TEST(engine_mapping, notices_a_page_that_was_given_back_and_used_again)
 	ASSERT_FALSE(ovm_mapping_holds_all(guest.mapping));
 	ASSERT_FALSE(ovm_mapping_holds(guest.mapping, gpa, PAGE));
 	ASSERT_FALSE(ovm_mapping_holds(guest.mapping, gpa + 100, 1));
+	ASSERT_FALSE(ovm_mapping_unchanged(guest.mapping));
+	ASSERT_FALSE(ovm_mapping_is_present(guest.mapping, gpa, PAGE));
+	ASSERT_TRUE(ovm_mapping_is_present(guest.mapping, gpa, 0));
+	ASSERT_TRUE(ovm_mapping_is_present(guest.mapping, 0, gpa));
 	ASSERT_FALSE(ovm_mapping_holds(guest.mapping, 0, guest.size));
 	ASSERT_TRUE(ovm_mapping_holds(guest.mapping, 0, gpa));
 	ASSERT_TRUE(ovm_mapping_holds(guest.mapping, gpa + PAGE, guest.size - gpa - PAGE));

@@ -9,6 +9,11 @@
 
 #include "kernels-cuda/engine.h"
 
+enum {
+	/* An offset in the RAM file where none of the scene's pages is. */
+	ELSEWHERE = 100 * MIB,
+};
+
 /* Pack a scene by an engine on the device, or, if that is fine, without it. */
 static struct ovm_error *pack_with(enum ovm_backend backend, struct scene *scene,
 				   struct packed *packed, bool *on_device)
@@ -229,4 +234,35 @@ OVM_TEST(engine_pack_device, pages_that_were_given_back)
 	ASSERT_OK(pack_on_device(scene, &packed, &on_device));
 	ASSERT_TRUE(on_device && !scene->request.arg);
 	check_packed(scene, &packed);
+}
+
+/* Give a page back that nobody asks for, when asked whether to stop. */
+static bool give_back_elsewhere(void *arg)
+{
+	const struct scene *scene = arg;
+
+	return fallocate(scene->guest.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, ELSEWHERE,
+			 OVM_PAGE_SIZE);
+}
+
+/* What the guest gave back makes no work for batches that have nothing of it. */
+OVM_TEST(engine_pack_device, pages_given_back_elsewhere)
+{
+	_cleanup_scene_ struct scene *scene = NULL;
+	uint64_t launches[2];
+
+	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 40, &scene));
+	fill_page((uint64_t *)(void *)(scene->guest.ram + ELSEWHERE), 3);
+	scene->request.arg = scene;
+	for (int i = 0; i < 2; i++) {
+		_cleanup_packed_ struct packed packed = {0};
+		bool on_device;
+
+		scene->request.cancelled = i ? give_back_elsewhere : NULL;
+		ASSERT_OK(pack_on_device(scene, &packed, &on_device));
+		ASSERT_TRUE(on_device && device_model_released());
+		check_packed(scene, &packed);
+		launches[i] = device_model_last.launches;
+	}
+	ASSERT_EQ_U64(launches[0], launches[1]);
 }
