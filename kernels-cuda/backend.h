@@ -53,6 +53,8 @@ struct ovm_engine_backend {
 				  const struct ovm_copy_request *request);
 	struct ovm_error *(*pack)(struct ovm_engine *engine, const struct ovm_pack_request *request,
 				  struct ovm_pack_result **ret);
+	/** NULL without a device; asked only when there is engine->state. */
+	void (*device_stats)(const struct ovm_engine *engine, struct ovm_engine_device_stats *ret);
 };
 
 extern const struct ovm_engine_backend ovm_backend_cpu;

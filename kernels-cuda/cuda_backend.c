@@ -170,6 +170,20 @@ static void cuda_detach(struct ovm_engine *engine)
 	cuda_destroy(engine->state);
 }
 
+static void cuda_device_stats(const struct ovm_engine *engine, struct ovm_engine_device_stats *ret)
+{
+	const struct ovm_cuda *cuda = engine->state;
+	struct ovm_mapping_stats stats;
+
+	ovm_mapping_stats(cuda->mapping, &stats);
+	*ret = (struct ovm_engine_device_stats){
+		.mapped = stats.mapped,
+		.staged = stats.refused,
+		.nr_pieces = stats.nr_chunks,
+		.reason = stats.reason,
+	};
+}
+
 const struct ovm_engine_backend ovm_backend_cuda = {
 	.name = "cuda",
 	.attach = cuda_attach,
@@ -177,4 +191,5 @@ const struct ovm_engine_backend ovm_backend_cuda = {
 	.walk = ovm_cuda_walk,
 	.copy = ovm_cuda_copy,
 	.pack = ovm_cuda_pack,
+	.device_stats = cuda_device_stats,
 };

@@ -252,6 +252,13 @@ uint64_t ovm_engine_ram_size(const struct ovm_engine *engine)
 	return engine->ram_size;
 }
 
+void ovm_engine_device_stats(const struct ovm_engine *engine, struct ovm_engine_device_stats *ret)
+{
+	*ret = (struct ovm_engine_device_stats){0};
+	if (engine->state && engine->backend->device_stats)
+		engine->backend->device_stats(engine, ret);
+}
+
 static struct ovm_error *check_ranges(const struct ovm_walk_request *request)
 {
 	uint64_t user_end = UINT64_C(1) << (ovm_level_shift(request->levels + 1) - 1);

@@ -98,6 +98,19 @@ struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_
 /** Bytes of RAM of the guest that the engine is attached to. */
 uint64_t ovm_engine_ram_size(const struct ovm_engine *engine);
 
+/** How much of a guest's RAM a device reads in place; all of it is 0 for the CPU. */
+struct ovm_engine_device_stats {
+	/** Bytes that are mapped into the device, and bytes with data that have to be staged. */
+	uint64_t mapped, staged;
+	/** Pieces that are registered with the device one by one. */
+	uint64_t nr_pieces;
+	/** Why something has to be staged, or NULL; valid until the engine is used again. */
+	const char *reason;
+};
+
+/** Tell how the device sees the guest that the engine is attached to. */
+void ovm_engine_device_stats(const struct ovm_engine *engine, struct ovm_engine_device_stats *ret);
+
 /** Where the guest kernel keeps its page descriptors (struct page, SPARSEMEM_VMEMMAP). */
 struct ovm_page_layout {
 	/** Guest physical address of the kernel's top page table (swapper_pg_dir). */

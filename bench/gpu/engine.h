@@ -118,6 +118,19 @@ static inline void bench_engines_destroy(struct bench_engine *engines, unsigned 
 		ovm_engine_destroy(engines[i].engine);
 }
 
+/** How much of the guest a device reads in place. */
+static inline void bench_device_ram(const struct ovm_engine *engine)
+{
+	struct ovm_engine_device_stats stats;
+
+	ovm_engine_device_stats(engine, &stats);
+	bench_number("mapped_bytes", (double)stats.mapped);
+	bench_number("staged_bytes", (double)stats.staged);
+	bench_number("mapped_pieces", (double)stats.nr_pieces);
+	if (stats.reason)
+		bench_text("staged_because", stats.reason);
+}
+
 /** Attach all, and tell what that takes. */
 static inline void bench_attach(const struct bench_engine *engines, unsigned int nr,
 				const struct guest *guest, double data_gib)
@@ -133,15 +146,18 @@ static inline void bench_attach(const struct bench_engine *engines, unsigned int
 		bench_number("threads", engines[i].nr_threads);
 		bench_number("data_gib", data_gib);
 		bench_number("ms_per_gib", data_gib ? samples.seconds[0] * 1e3 / data_gib : 0);
+		bench_device_ram(engines[i].engine);
 		bench_times(&samples);
 	}
 }
 
-/** The name of a device, and the number of its threads. */
+/** The name of a device, the number of its threads, and what it sees. */
 static inline void bench_who(const struct bench_engine *engine)
 {
 	bench_text("device", engine->device);
 	bench_number("threads", engine->nr_threads);
+	if (engine->nr_threads == 0)
+		bench_device_ram(engine->engine);
 }
 
 /** Part @part of @parts of something; see bench_in_parallel(). */

@@ -353,6 +353,28 @@ static bool attach_both(struct test *t)
 	return true;
 }
 
+/*
+ * The results are the same when all is staged, so that has to be looked for: of a made guest, only
+ * the last piece can't be mapped, and others have data. It is told once, and the results compared.
+ */
+static void check_device(struct test *t)
+{
+	struct ovm_engine_device_stats stats, *sum = &t->tally->device_ram;
+
+	ovm_engine_device_stats(t->other, &stats);
+	sum->mapped += stats.mapped;
+	sum->staged += stats.staged;
+	sum->nr_pieces += stats.nr_pieces;
+	if (stats.reason && !sum->reason) {
+		snprintf(t->tally->reason, sizeof(t->tally->reason), "%s", stats.reason);
+		sum->reason = t->tally->reason;
+	}
+	if (stats.mapped || t->tally->nothing_mapped++ || !strcmp(t->options->device, "cpu"))
+		return;
+	fail(t, "the device sees nothing of the guest's RAM: %s",
+	     stats.reason ? stats.reason : "without a reason");
+}
+
 /* Two dumps, and what a guest does between them. */
 static bool run_dumps(struct test *t)
 {
@@ -365,6 +387,7 @@ static bool run_dumps(struct test *t)
 
 		if (!compare_walks(t) || !compare_copies(t) || !compare_packs(t))
 			return false;
+		check_device(t);
 		/* What was discarded since a memory has seen it may come back, empty. */
 		if (made_allocated(t->guest) > before + discarded * BLOCKS_PER_PAGE)
 			return fail(t, "RAM grew from %" PRIu64 " to %" PRIu64 " blocks", before,
@@ -486,6 +509,7 @@ static void print_tally(const struct tally *tally)
 		{"pages_left_out", tally->left_out},
 		{"packed_bytes", tally->packed_bytes},
 		{"duplicates", tally->duplicates},
+		{"dumps_without_a_mapping", tally->nothing_mapped},
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
@@ -575,6 +599,7 @@ int main(int argc, char **argv)
 	       ", \"small\": %s",
 	       options.device, options.seed, options.small ? "true" : "false");
 	print_tally(&tally);
+	report_print_device(&tally.device_ram);
 	report_print(&report);
 	printf(", \"seconds\": %.2f}\n", now() - start);
 	return status;

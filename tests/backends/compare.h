@@ -34,6 +34,11 @@ struct tally {
 	uint64_t errors, discarded;
 	/** Of packing: bytes are those that the other back end made. */
 	uint64_t packs, packed_pages, left_out, packed_bytes, duplicates;
+	/** Of all dumps together; the reason is the first one. */
+	struct ovm_engine_device_stats device_ram;
+	char reason[256];
+	/** Dumps in which the device saw nothing of the guest. */
+	uint64_t nothing_mapped;
 	uint64_t features[MADE_NR_FEATURES];
 };
 

@@ -210,9 +210,14 @@ static bool replay_file(const char *device, const char *path, struct ovm_engine 
 			struct ovm_engine *other)
 {
 	struct replay r = {.device = device, .path = path, .cpu = cpu, .other = other};
+	struct ovm_engine_device_stats stats;
 	bool good;
 
 	replay(&r);
+	ovm_engine_device_stats(other, &stats);
+	if (!stats.mapped && strcmp(device, "cpu"))
+		report_failure(&r.report, "%s: the device sees nothing of the guest's RAM: %s",
+			       path, stats.reason ? stats.reason : "without a reason");
 	good = !report_failures(&r.report);
 	printf("{\"program\": \"replay-snapshot\", \"device\": \"%s\", \"recording\": ", device);
 	report_print_string(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
@@ -221,6 +226,7 @@ static bool replay_file(const char *device, const char *path, struct ovm_engine 
 	       ", \"packed_bytes\": %" PRIu64 ", \"cpu_s\": %.4f, \"device_s\": %.4f",
 	       r.recording.nr_pages, r.walks, r.runs, r.copies, r.bytes, r.packs, r.packed_bytes,
 	       r.cpu_seconds, r.other_seconds);
+	report_print_device(&stats);
 	report_print(&r.report);
 	printf("}\n");
 	ovm_engine_destroy(cpu);

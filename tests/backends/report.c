@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,18 @@ void report_print_string(const char *text)
 			putchar(c);
 	}
 	putchar('"');
+}
+
+void report_print_device(const struct ovm_engine_device_stats *stats)
+{
+	printf(", \"device_ram\": {\"mapped\": %" PRIu64 ", \"staged\": %" PRIu64
+	       ", \"pieces\": %" PRIu64 ", \"reason\": ",
+	       stats->mapped, stats->staged, stats->nr_pieces);
+	if (stats->reason)
+		report_print_string(stats->reason);
+	else
+		printf("null");
+	printf("}");
 }
 
 void report_print(struct report *report)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "kernels-cuda/engine.h"
+
 enum {
 	REPORT_MAX = 10,
 };
@@ -26,6 +28,10 @@ bool report_is_full(const struct report *report);
 
 /** Print the members of a JSON object that tell of the failures, and release them. */
 void report_print(struct report *report);
+
+/** Print the member "device_ram": how much of the guest a device reads in place, or has to be
+ * staged. */
+void report_print_device(const struct ovm_engine_device_stats *stats);
 
 /** Print a string as JSON. */
 void report_print_string(const char *text);

@@ -199,6 +199,35 @@ OVM_TEST(engine_device, gives_the_same_runs_whatever_the_batches)
 	}
 }
 
+/* Whether the device sees all of the guest that has data, or nothing. */
+static bool sees(const struct fixture *f, bool all)
+{
+	struct ovm_engine_device_stats stats;
+	struct device_model_stats model;
+
+	ovm_engine_device_stats(f->engine, &stats);
+	device_model_stats(f->engine->device, &model);
+	if (stats.mapped != model.mapped || stats.nr_pieces != model.mappings)
+		return false;
+	return all ? stats.mapped && !stats.staged && !stats.reason
+		   : !stats.mapped && stats.staged && stats.reason;
+}
+
+OVM_TEST(engine_device, tells_how_much_of_the_guest_the_device_sees)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	struct ovm_engine_device_stats stats = {.mapped = 1, .reason = "none"};
+
+	ASSERT_OK(fixture_init(&f));
+	ASSERT_OK(make_engine(&f, OVM_BACKEND_CPU));
+	ovm_engine_device_stats(f.engine, &stats);
+	ASSERT_EQ_U64(stats.mapped + stats.staged + stats.nr_pieces, 0);
+	ASSERT_TRUE(stats.reason == NULL);
+	destroy_engine(&f);
+	ASSERT_OK(make_engine(&f, OVM_BACKEND_CUDA));
+	ASSERT_TRUE(sees(&f, true));
+}
+
 static bool refuse_all(const void *host, size_t size)
 {
 	(void)host;
@@ -221,6 +250,7 @@ OVM_TEST(engine_device, stages_what_can_not_be_mapped)
 	device_model_stats(f.engine->device, &stats);
 	ASSERT_EQ_U64(stats.mapped, 0);
 	ASSERT_TRUE(stats.launches > 0);
+	ASSERT_TRUE(sees(&f, false));
 }
 
 OVM_TEST(engine_device, leaves_it_to_the_cpu_if_nothing_can_be_mapped)
