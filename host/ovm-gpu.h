@@ -215,8 +215,11 @@ struct ovm_dump_options {
 	const char *parent_directory;
 	/**
 	 * Compress memory by LZ4, so many bytes at a time: a multiple of 4 KiB, up to 4 MiB; 0:
-	 * don't. Only CRIU's development branch, from July 2026 on, reads such images; releases up
-	 * to 4.2 refuse them.
+	 * don't. Such images are meant for CRIU's development branch of August 2026; not tried with
+	 * it. Releases up to 4.2 refuse them.
+	 *
+	 * With @read_only, and for shared memory that others may write, pages are compared with
+	 * the parent's and compressed while the VM is paused.
 	 */
 	uint32_t block_size;
 };

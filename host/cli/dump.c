@@ -49,8 +49,8 @@ static const char usage[] =
 	"                         have a relative link to it\n"
 	"  --compress[=SIZE]      compress memory by LZ4, SIZE at a time: 4K to 4M (default: "
 	"256K),\n"
-	"                         or 'page' for 4K. Only CRIU's development branch of 2026 reads\n"
-	"                         such images; releases up to 4.2 refuse them\n"
+	"                         or 'page' for 4K. Meant for CRIU's development branch of August\n"
+	"                         2026; not tried with it; releases up to 4.2 refuse such images\n"
 	"  --backend NAME         page engine: auto (default), cpu or cuda\n"
 	"  -j, --jobs N           worker threads (default: one per CPU)\n"
 	"  --ghost-limit SIZE     save deleted files of up to this size, which may end with K, M\n"
@@ -61,7 +61,7 @@ static const char usage[] =
 	"                         twice: in detail\n"
 	"\n"
 	"Exit status: 0 done, 2 usage, 3 guest out of reach, 4 guest kernel not understood,\n"
-	"5 not dumpable, 6 no consistent state in time, 7 output failed, 130 interrupted.\n";
+	"5 not dumpable, 6 no consistent state in time, 7 output or GPU failed, 130 interrupted.\n";
 
 struct bar {
 	bool shown;
