@@ -24,7 +24,7 @@ struct ovm_copier_options {
 	/** Compress, in blocks of so many pages; 0: don't. */
 	uint32_t block_pages;
 	/** The images of an earlier dump, to which pages are left that are the same; or NULL. */
-	const struct ovm_parent *parent;
+	struct ovm_parent *parent;
 	/** Directory for the pages-N.img, and the first N. */
 	int dir_fd;
 	uint32_t first_id;

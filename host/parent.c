@@ -22,7 +22,9 @@ enum {
 	COMPRESSED_IMAGE_VERSION = 3,
 	/* Of a pagemap. */
 	MAX_BYTES = 256 << 20,
-	MAX_HELD = 1 << 26,
+	/* Pieces of all pagemaps together: 1 GiB of memory. */
+	MAX_HELD = 1 << 25,
+	MIN_HELD = 64,
 	/* What is read at once to be compared. */
 	CHUNK_PAGES = 64,
 	/* Flags of an entry. */
@@ -38,23 +40,30 @@ struct ovm_parent {
 	int fds[OVM_PARENT_MAX];
 	unsigned int nr;
 	bool compressed;
+	/* Pieces that there may be memory for yet, whatever number of pagemaps are open. */
+	size_t budget;
 };
 
-/* Pages at consecutive addresses, and where they are. */
+/* Pages at consecutive addresses, and where they are. There may be one for each page. */
 struct held {
 	uint64_t va;
-	uint64_t nr_pages;
 	/* In the pages image of that level. */
 	uint64_t offset;
-	unsigned int level;
-	/* Of the block that they are in, and the bytes that it takes; 0: they are not compressed.
-	 */
-	uint32_t block_pages, size;
-	/* Pages of the block before them. */
-	uint32_t skip;
+	uint32_t nr_pages;
+	/* Of the block that they are in: bytes that it takes. */
+	uint32_t size;
+	/* Its pages, 0: they are not compressed; and those before them. */
+	uint16_t block_pages, skip;
+	uint8_t level;
 };
 
+_Static_assert(sizeof(struct held) == 32, "there may be many of them");
+_Static_assert(OVM_PACK_MAX_BLOCK_PAGES <= UINT16_MAX && OVM_PARENT_MAX <= UINT8_MAX,
+	       "members of struct held");
+
 struct held_list {
+	/* Whose budget it takes. */
+	struct ovm_parent *parent;
 	struct held *held;
 	size_t nr, allocated;
 };
@@ -71,7 +80,7 @@ struct pages_image {
 };
 
 struct ovm_parent_pages {
-	const struct ovm_parent *parent;
+	struct ovm_parent *parent;
 	struct held_list list;
 	struct pages_image images[OVM_PARENT_MAX];
 };
@@ -230,8 +239,10 @@ struct ovm_error *ovm_parent_open(const char *directory, struct ovm_parent **ret
 	bool done = false;
 
 	*ret = NULL;
-	if (parent)
+	if (parent) {
+		parent->budget = MAX_HELD;
 		parent->directory = strdup(directory);
+	}
 	if (!parent || !parent->directory) {
 		free(parent);
 		return ovm_error_no_memory();
@@ -269,6 +280,11 @@ bool ovm_parent_is_compressed(const struct ovm_parent *parent)
 	return parent->compressed;
 }
 
+void ovm_parent_set_budget(struct ovm_parent *parent, size_t nr)
+{
+	parent->budget = nr;
+}
+
 int ovm_parent_fd(const struct ovm_parent *parent)
 {
 	return parent->fds[0];
@@ -276,28 +292,67 @@ int ovm_parent_fd(const struct ovm_parent *parent)
 
 /* ---- pagemaps -------------------------------------------------------------------------------- */
 
+static uint64_t bytes_of(const struct held *held)
+{
+	return (uint64_t)held->nr_pages << OVM_PAGE_SHIFT;
+}
+
+static uint64_t end_of(const struct held *held)
+{
+	return held->va + bytes_of(held);
+}
+
+/* Have room for so many pieces, or for as many as the budget lets; or give some back. */
+static struct ovm_error *resize(struct held_list *list, size_t nr)
+{
+	struct ovm_parent *parent = list->parent;
+	const size_t left = parent->budget + list->allocated;
+
+	if (nr > left)
+		nr = left;
+	struct held *held = reallocarray(list->held, nr ? nr : 1, sizeof(*held));
+
+	if (!held)
+		return ovm_error_no_memory();
+	list->held = held;
+	list->allocated = nr;
+	parent->budget = left - nr;
+	return NULL;
+}
+
+static void free_list(struct held_list *list)
+{
+	list->parent->budget += list->allocated;
+	free(list->held);
+}
+
+/* Whether uncompressed pages continue those of @last. */
+static bool continues(const struct held *held, const struct held *last)
+{
+	return !last->block_pages && !held->block_pages && last->level == held->level &&
+	       end_of(last) == held->va && last->offset + bytes_of(last) == held->offset &&
+	       held->nr_pages <= UINT32_MAX - last->nr_pages;
+}
+
 static struct ovm_error *hold(struct held_list *list, const struct held *held)
 {
 	struct held *last = list->nr ? &list->held[list->nr - 1] : NULL;
 
-	if (last && !last->block_pages && !held->block_pages && last->level == held->level &&
-	    last->va + (last->nr_pages << OVM_PAGE_SHIFT) == held->va &&
-	    last->offset + (last->nr_pages << OVM_PAGE_SHIFT) == held->offset) {
+	if (last && continues(held, last)) {
 		last->nr_pages += held->nr_pages;
 		return NULL;
 	}
 	if (list->nr == list->allocated) {
-		size_t allocated = list->allocated ? list->allocated * 2 : 64;
+		struct ovm_error *err =
+			resize(list, list->allocated ? list->allocated * 2 : MIN_HELD);
 
-		if (allocated > MAX_HELD)
+		if (err)
+			return err;
+		if (list->nr == list->allocated)
 			return ovm_error_format(OVM_ERROR_USAGE,
-						"the parent's images have too many pieces");
-		struct held *grown = reallocarray(list->held, allocated, sizeof(*grown));
-
-		if (!grown)
-			return ovm_error_no_memory();
-		list->held = grown;
-		list->allocated = allocated;
+						"%s can't be the parent of a dump: its pages are "
+						"in too many pieces",
+						list->parent->directory);
 	}
 	list->held[list->nr++] = *held;
 	return NULL;
@@ -310,9 +365,7 @@ static size_t find_held(const struct held_list *list, uint64_t va)
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		const struct held *held = &list->held[middle];
-
-		if (held->va + (held->nr_pages << OVM_PAGE_SHIFT) <= va)
+		if (end_of(&list->held[middle]) <= va)
 			low = middle + 1;
 		else
 			high = middle;
@@ -339,9 +392,9 @@ static struct ovm_error *hold_inherited(struct held_list *list, const struct hel
 		struct held inherited = *held;
 
 		inherited.va = va;
-		inherited.nr_pages = part;
+		inherited.nr_pages = (uint32_t)part;
 		if (held->block_pages)
-			inherited.skip += (uint32_t)skip;
+			inherited.skip += (uint16_t)skip;
 		else
 			inherited.offset += skip << OVM_PAGE_SHIFT;
 		err = hold(list, &inherited);
@@ -375,7 +428,7 @@ static struct ovm_error *take_pages(struct pagemap *pagemap, const PagemapEntry 
 		.va = entry->vaddr,
 		.nr_pages = entry->nr_pages,
 		.offset = pagemap->offset,
-		.level = pagemap->level,
+		.level = (uint8_t)pagemap->level,
 	};
 
 	pagemap->offset += (uint64_t)entry->nr_pages << OVM_PAGE_SHIFT;
@@ -397,12 +450,12 @@ static struct ovm_error *take_blocks(struct pagemap *pagemap, const PagemapEntry
 			.va = pagemap->va - ((uint64_t)left << OVM_PAGE_SHIFT),
 			.nr_pages = left < each ? left : each,
 			.offset = pagemap->offset,
-			.level = pagemap->level,
-			.block_pages = left < each ? left : each,
+			.level = (uint8_t)pagemap->level,
+			.block_pages = (uint16_t)(left < each ? left : each),
 			.size = blocks->block_sizes[i],
 		};
 
-		if (held.size > held.nr_pages << OVM_PAGE_SHIFT)
+		if (held.size > bytes_of(&held))
 			return bad_entry(pagemap, "has a block that is larger than its pages");
 		err = hold(pagemap->list, &held);
 		pagemap->offset += held.size;
@@ -511,7 +564,7 @@ static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned i
 				      const char *name, struct held_list *next, bool *found)
 {
 	_cleanup_reader_ struct reader *reader = NULL;
-	struct held_list list = {0};
+	struct held_list list = {.parent = pages->parent};
 	struct pagemap pagemap = {
 		.parent = pages->parent,
 		.level = level,
@@ -536,12 +589,12 @@ static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned i
 		err = check_pages(pages, level, head->pages_id, pagemap.offset);
 	if (head)
 		pagemap_head__free_unpacked(head, NULL);
-	free(next->held);
+	free_list(next);
 	*next = list;
-	return err;
+	return err ? err : resize(next, next->nr);
 }
 
-struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ovm_image_type type,
+struct ovm_error *ovm_parent_pages_open(struct ovm_parent *parent, enum ovm_image_type type,
 					uint64_t number, struct ovm_parent_pages **ret)
 {
 	struct ovm_parent_pages *pages = calloc(1, sizeof(*pages));
@@ -554,7 +607,7 @@ struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ov
 	*ret = NULL;
 	if (!pages)
 		return ovm_error_no_memory();
-	pages->parent = parent;
+	pages->parent = pages->list.parent = parent;
 	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
 		pages->images[i].fd = -1;
 	ovm_image_name(type, number, name);
@@ -578,7 +631,7 @@ void ovm_parent_pages_close(struct ovm_parent_pages *pages)
 	if (!pages)
 		return;
 	ovm_parent_pages_end(pages);
-	free(pages->list.held);
+	free_list(&pages->list);
 	free(pages);
 }
 
@@ -730,7 +783,7 @@ static size_t find_held_near(const struct held_list *list, uint64_t va, size_t a
 	for (size_t i = at; i < list->nr && i < at + 2; i++) {
 		const struct held *held = &list->held[i];
 
-		if (held->va <= va && held->va + (held->nr_pages << OVM_PAGE_SHIFT) > va)
+		if (held->va <= va && end_of(held) > va)
 			return i;
 	}
 	return find_held(list, va);
@@ -747,7 +800,7 @@ struct ovm_error *ovm_parent_compare(const struct ovm_parent_pages *pages, uint6
 	     at++) {
 		const struct held *held = &pages->list.held[at];
 		uint64_t from = held->va > va ? held->va : va;
-		uint64_t until = held->va + (held->nr_pages << OVM_PAGE_SHIFT);
+		uint64_t until = end_of(held);
 
 		if (from >= end)
 			break;

@@ -42,6 +42,9 @@ void ovm_parent_close(struct ovm_parent *parent);
 /** Whether some of its images may be compressed, so that CRIU has to know of that. */
 bool ovm_parent_is_compressed(const struct ovm_parent *parent);
 
+/** For tests: let there be memory for so many pieces of pages, of all that is open together. */
+void ovm_parent_set_budget(struct ovm_parent *parent, size_t nr);
+
 /** The directory; owned by the parent. */
 int ovm_parent_fd(const struct ovm_parent *parent);
 
@@ -49,9 +52,11 @@ int ovm_parent_fd(const struct ovm_parent *parent);
  * Find out which pages there are of a process (OVM_IMAGE_PAGEMAP, its pid) or of shared memory
  * (OVM_IMAGE_PAGEMAP_SHMEM). *@ret is NULL if there is no such pagemap.
  *
- * Errors: OVM_ERROR_USAGE for damaged images.
+ * All that are open share one budget of memory.
+ *
+ * Errors: OVM_ERROR_USAGE for damaged images, and for those that take too much memory.
  */
-struct ovm_error *ovm_parent_pages_open(const struct ovm_parent *parent, enum ovm_image_type type,
+struct ovm_error *ovm_parent_pages_open(struct ovm_parent *parent, enum ovm_image_type type,
 					uint64_t number, struct ovm_parent_pages **ret);
 
 /** NULL is fine. */

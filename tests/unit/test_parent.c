@@ -334,6 +334,54 @@ OVM_TEST(parent, refuses_damaged_pagemaps)
 	remove_base();
 }
 
+/* Of 60 pieces in "old", and 60 of which "new" has one half itself. */
+static void make_pieces(void)
+{
+	struct entry entries[60];
+
+	make_two();
+	write_pages("old", (const uint64_t[NR]){0}, 60);
+	write_pages("new", (const uint64_t[NR]){0}, 30);
+	for (unsigned int i = 0; i < 60; i++)
+		entries[i] = (struct entry){2 * i, 1, PE_PRESENT};
+	write_entries("old", entries, 60);
+	for (unsigned int i = 0; i < 60; i += 2)
+		entries[i].flags = PE_PARENT;
+	write_entries("new", entries, 60);
+}
+
+OVM_TEST(parent, has_one_budget_for_all_pagemaps)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages, *others[3];
+
+	make_base();
+	make_pieces();
+	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
+	/* Those of a level and those of the one below it are needed at once. */
+	ovm_parent_set_budget(parent, 119);
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages), OVM_ERROR_USAGE,
+		     "too many pieces");
+	/* All of it is back, whether that succeeds or not. */
+	ovm_parent_set_budget(parent, 120);
+	for (int i = 0; i < 5; i++) {
+		ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+		ovm_parent_pages_close(pages);
+	}
+	ovm_parent_set_budget(parent, 60 * 3 + 119);
+	for (int i = 0; i < 3; i++)
+		ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &others[i]));
+	for (int i = 0; i < 2; i++)
+		ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages),
+			     OVM_ERROR_USAGE, "too many pieces");
+	ovm_parent_pages_close(others[1]);
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &others[1]));
+	for (int i = 0; i < 3; i++)
+		ovm_parent_pages_close(others[i]);
+	ovm_parent_close(parent);
+	remove_base();
+}
+
 OVM_TEST(parent, tells_pages_that_went_away)
 {
 	struct ovm_parent *parent;
