@@ -249,14 +249,14 @@ static struct ovm_error *copy_runs(struct ovm_copier *copier, const struct ovm_c
 	return err;
 }
 
-/* Find out what the parent's images have of a target, when that is needed first. */
-static struct ovm_error *open_parent(const struct ovm_copier *copier, struct target *target)
+/* Find out what the parent's images have of a target, if that isn't known yet. */
+static struct ovm_error *open_parent(struct ovm_copier *copier, struct target *target)
 {
 	if (!copier->options.parent || target->parent || target->number == OVM_PAGES_NO_NUMBER)
 		return NULL;
 	return ovm_parent_pages_open(copier->options.parent,
 				     target->shared ? OVM_IMAGE_PAGEMAP_SHMEM : OVM_IMAGE_PAGEMAP,
-				     target->number, &target->parent);
+				     target->number, copy_cancelled, copier, &target->parent);
 }
 
 /* With the parent's files open for as long only, whatever the number of targets. */
@@ -430,6 +430,9 @@ struct ovm_error *ovm_copier_round(struct ovm_copier *copier, const struct ovm_p
 	for (size_t i = 0; i < pages->nr_files && !err; i++)
 		if (!pages->files[i].outsiders)
 			err = update(copier, &pages->files[i], &copier->targets[targets[i]], ret);
+	/* What is copied under the pause needs it, too, and then is no time to read it. */
+	for (size_t i = 0; i < pages->nr_files && !err; i++)
+		err = open_parent(copier, &copier->targets[targets[i]]);
 	for (size_t i = 0; i < pages->nr_files && !err; i++)
 		if (!pages->files[i].outsiders)
 			err = copy(copier, &copier->targets[targets[i]], false);

@@ -25,6 +25,8 @@ enum {
 	/* Pieces of all pagemaps together: 1 GiB of memory. */
 	MAX_HELD = 1 << 25,
 	MIN_HELD = 64,
+	/* Records, from one time that it is asked whether to go on to the next one. */
+	ASK_RECORDS = 4096,
 	/* What is read at once to be compared. */
 	CHUNK_PAGES = 64,
 	/* Flags of an entry. */
@@ -81,6 +83,9 @@ struct pages_image {
 
 struct ovm_parent_pages {
 	struct ovm_parent *parent;
+	/* While pagemaps are read; may be NULL. */
+	bool (*cancelled)(void *arg);
+	void *arg;
 	struct held_list list;
 	struct pages_image images[OVM_PARENT_MAX];
 };
@@ -499,12 +504,25 @@ static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry 
 	return entry->blocks ? take_blocks(pagemap, entry) : take_pages(pagemap, entry);
 }
 
-static struct ovm_error *read_entries(struct pagemap *pagemap, struct reader *reader)
+static struct ovm_error *ask(const struct ovm_parent_pages *pages)
 {
-	struct ovm_error *err = NULL;
-	int len;
+	if (!pages->cancelled || !pages->cancelled(pages->arg))
+		return NULL;
+	return ovm_error_format(OVM_ERROR_CANCELLED, "cancelled on request");
+}
+
+static struct ovm_error *read_entries(const struct ovm_parent_pages *pages, struct pagemap *pagemap,
+				      struct reader *reader)
+{
+	struct ovm_error *err = ask(pages);
+	unsigned int nr = 0;
+	int len = -1;
 
 	while (!err && (len = read_record(reader)) >= 0) {
+		if (++nr % ASK_RECORDS == 0)
+			err = ask(pages);
+		if (err)
+			break;
 		PagemapEntry *entry = pagemap_entry__unpack(NULL, (size_t)len, reader->record);
 
 		err = entry ? take_entry(pagemap, entry)
@@ -584,7 +602,7 @@ static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned i
 	if (!head || head->base.n_unknown_fields)
 		err = damaged(pages->parent, level, name, "is damaged");
 	if (!err)
-		err = read_entries(&pagemap, reader);
+		err = read_entries(pages, &pagemap, reader);
 	if (!err)
 		err = check_pages(pages, level, head->pages_id, pagemap.offset);
 	if (head)
@@ -595,7 +613,8 @@ static struct ovm_error *read_pagemap(struct ovm_parent_pages *pages, unsigned i
 }
 
 struct ovm_error *ovm_parent_pages_open(struct ovm_parent *parent, enum ovm_image_type type,
-					uint64_t number, struct ovm_parent_pages **ret)
+					uint64_t number, bool (*cancelled)(void *arg), void *arg,
+					struct ovm_parent_pages **ret)
 {
 	struct ovm_parent_pages *pages = calloc(1, sizeof(*pages));
 	char name[OVM_IMAGE_NAME_MAX];
@@ -608,6 +627,8 @@ struct ovm_error *ovm_parent_pages_open(struct ovm_parent *parent, enum ovm_imag
 	if (!pages)
 		return ovm_error_no_memory();
 	pages->parent = pages->list.parent = parent;
+	pages->cancelled = cancelled;
+	pages->arg = arg;
 	for (unsigned int i = 0; i < OVM_PARENT_MAX; i++)
 		pages->images[i].fd = -1;
 	ovm_image_name(type, number, name);

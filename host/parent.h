@@ -52,12 +52,14 @@ int ovm_parent_fd(const struct ovm_parent *parent);
  * Find out which pages there are of a process (OVM_IMAGE_PAGEMAP, its pid) or of shared memory
  * (OVM_IMAGE_PAGEMAP_SHMEM). *@ret is NULL if there is no such pagemap.
  *
- * All that are open share one budget of memory.
+ * All that are open share one budget of memory. @cancelled is asked now and then; it may be NULL.
  *
- * Errors: OVM_ERROR_USAGE for damaged images, and for those that take too much memory.
+ * Errors: OVM_ERROR_USAGE for damaged images, and for those that take too much memory;
+ * OVM_ERROR_CANCELLED.
  */
 struct ovm_error *ovm_parent_pages_open(struct ovm_parent *parent, enum ovm_image_type type,
-					uint64_t number, struct ovm_parent_pages **ret);
+					uint64_t number, bool (*cancelled)(void *arg), void *arg,
+					struct ovm_parent_pages **ret);
 
 /** NULL is fine. */
 void ovm_parent_pages_close(struct ovm_parent_pages *pages);

@@ -188,7 +188,7 @@ static void compare(const char *set, const uint64_t *seeds, size_t nr, const cha
 	for (size_t i = 0; i < nr; i++)
 		fill(content + i * PAGE, seeds[i]);
 	ASSERT_OK(ovm_parent_open(path_of(set, ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_TRUE(pages);
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(compare_once(pages, base_va, content, nr, answer));
@@ -222,9 +222,9 @@ OVM_TEST(parent, has_nothing_of_others)
 	make_base();
 	make_two();
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID + 1, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID + 1, NULL, NULL, &pages));
 	ASSERT_TRUE(!pages);
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP_SHMEM, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP_SHMEM, PID, NULL, NULL, &pages));
 	ASSERT_TRUE(!pages);
 	ovm_parent_close(parent);
 	remove_base();
@@ -271,8 +271,8 @@ static void refuse_pages(const char *set, const char *why)
 	struct ovm_parent_pages *pages;
 
 	ASSERT_OK(ovm_parent_open(path_of(set, ""), &parent));
-	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages), OVM_ERROR_USAGE,
-		     why);
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages),
+		     OVM_ERROR_USAGE, why);
 	ASSERT_TRUE(!pages);
 	ovm_parent_close(parent);
 }
@@ -360,24 +360,63 @@ OVM_TEST(parent, has_one_budget_for_all_pagemaps)
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
 	/* Those of a level and those of the one below it are needed at once. */
 	ovm_parent_set_budget(parent, 119);
-	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages), OVM_ERROR_USAGE,
-		     "too many pieces");
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages),
+		     OVM_ERROR_USAGE, "too many pieces");
 	/* All of it is back, whether that succeeds or not. */
 	ovm_parent_set_budget(parent, 120);
 	for (int i = 0; i < 5; i++) {
-		ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+		ASSERT_OK(
+			ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 		ovm_parent_pages_close(pages);
 	}
 	ovm_parent_set_budget(parent, 60 * 3 + 119);
 	for (int i = 0; i < 3; i++)
-		ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &others[i]));
+		ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL,
+						&others[i]));
 	for (int i = 0; i < 2; i++)
-		ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages),
-			     OVM_ERROR_USAGE, "too many pieces");
+		ASSERT_ERROR(
+			ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages),
+			OVM_ERROR_USAGE, "too many pieces");
 	ovm_parent_pages_close(others[1]);
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &others[1]));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &others[1]));
 	for (int i = 0; i < 3; i++)
 		ovm_parent_pages_close(others[i]);
+	ovm_parent_close(parent);
+	remove_base();
+}
+
+/* At the time that the number says. */
+static bool cancel(void *arg)
+{
+	int *left = arg;
+
+	return --*left < 0;
+}
+
+OVM_TEST(parent, stops_when_it_is_cancelled)
+{
+	struct ovm_parent *parent;
+	struct ovm_parent_pages *pages;
+	int left = 1;
+	FILE *file;
+
+	make_base();
+	make_two();
+	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, cancel, &left, &pages),
+		     OVM_ERROR_CANCELLED, NULL);
+	ASSERT_TRUE(!pages);
+	left = 2;
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, cancel, &left, &pages));
+	ovm_parent_pages_close(pages);
+	/* Within a long pagemap, too. */
+	file = begin_pagemap("old", 3);
+	for (unsigned int i = 0; i < 10000; i++)
+		put_entry(file, i, 1, 0);
+	fclose(file);
+	left = 2;
+	ASSERT_ERROR(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, cancel, &left, &pages),
+		     OVM_ERROR_CANCELLED, NULL);
 	ovm_parent_close(parent);
 	remove_base();
 }
@@ -391,7 +430,7 @@ OVM_TEST(parent, tells_pages_that_went_away)
 	make_base();
 	make_two();
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_TRUE(!truncate(path_of("old", "pages-3.img"), PAGE));
 	ASSERT_ERROR(compare_once(pages, base_va, content, NR, answer), OVM_ERROR_USAGE, "fewer");
@@ -422,7 +461,7 @@ OVM_TEST(parent, has_files_open_while_it_compares_only)
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
 	const unsigned int before = count_fds();
 
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_EQ_U64(count_fds(), before);
 	for (int i = 0; i < 2; i++) {
 		memset(answer, 0, sizeof(answer));
@@ -443,7 +482,7 @@ OVM_TEST(parent, has_files_open_while_it_compares_only)
 	/* Of a set that nothing is left to, no file is open. */
 	write_entries("new", (const struct entry[]){{1, 1, PE_PRESENT}}, 1);
 	write_pages("old", (const uint64_t[]){100, 101, 102, 103, 108}, 5);
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_EQ_U64(count_fds(), before + 1);
 	ovm_parent_pages_close(pages);
@@ -474,7 +513,8 @@ OVM_TEST(parent, stands_any_damage)
 		struct ovm_error *err = ovm_parent_open(path_of("new", ""), &parent);
 
 		if (!err)
-			err = ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages);
+			err = ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL,
+						    &pages);
 		if (!err && pages)
 			err = ovm_parent_pages_begin(pages);
 		if (!err && pages)
@@ -613,7 +653,7 @@ OVM_TEST(parent, decodes_compressed_pages)
 	fill(content + 6 * PAGE, 106);
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
 	ASSERT_TRUE(ovm_parent_is_compressed(parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(compare_once(pages, base_va, content, 8, answer));
 	check_answers(answer, "====..=.");
@@ -632,7 +672,7 @@ OVM_TEST(parent, decodes_compressed_pages)
 	memset(content, 0, PAGE * 2);
 	memset(content + 2 * PAGE, 'a', 2 * PAGE);
 	ASSERT_OK(ovm_parent_open(path_of("new", ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_OK(compare_once(pages, base_va, content, 8, answer));
 	check_answers(answer, ".=.=....");
@@ -654,7 +694,7 @@ OVM_TEST(parent, reads_a_block_once_for_pages_in_a_row)
 	memset(content + 2 * PAGE, 'a', 2 * PAGE);
 	fill(content + 6 * PAGE, 106);
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	for (unsigned int i = 0; i < 8; i++)
 		ASSERT_OK(ovm_parent_compare(pages, base_va + i * PAGE, content + i * PAGE, 1,
@@ -709,7 +749,7 @@ OVM_TEST(parent, refuses_damaged_blocks)
 	put_blocks(file, 0, 1, PE_PRESENT, sizes, 1, 1);
 	fclose(file);
 	ASSERT_OK(ovm_parent_open(path_of("old", ""), &parent));
-	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, &pages));
+	ASSERT_OK(ovm_parent_pages_open(parent, OVM_IMAGE_PAGEMAP, PID, NULL, NULL, &pages));
 	ASSERT_OK(ovm_parent_pages_begin(pages));
 	ASSERT_ERROR(compare_once(pages, base_va, content, 4, answer), OVM_ERROR_USAGE,
 		     "can't be decoded");
