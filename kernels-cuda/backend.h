@@ -18,8 +18,9 @@ struct ovm_engine {
 	/** As they were given. */
 	enum ovm_backend asked_for;
 	unsigned int nr_asked_for;
-	/** A device that was there has failed. */
+	/** A device that was there has failed, after it had worked or before. */
 	bool gave_up;
+	bool did_not_attach;
 	/** See ovm_engine_reason(). */
 	char *reason;
 	/** NULL until attached. */
@@ -41,7 +42,10 @@ struct ovm_engine {
  */
 struct ovm_engine_backend {
 	const char *name;
-	/** Make engine->state for engine->memory. */
+	/**
+	 * Make engine->state for engine->memory. OVM_ERROR_NOT_FOUND: the device is fine, but not
+	 * for this guest; the engine does without it.
+	 */
 	struct ovm_error *(*attach)(struct ovm_engine *engine);
 	/** Free engine->state, which may be NULL. */
 	void (*detach)(struct ovm_engine *engine);

@@ -29,10 +29,10 @@ static inline OVM_HD void ovm_compact_body(const struct ovm_compact_args *args, 
 		struct ovm_quad *out = (struct ovm_quad *)(uintptr_t)to;
 
 		OVM_LANES(i, item.size / 16)
-		out[i] = quads[i];
+			out[i] = quads[i];
 	} else {
 		OVM_LANES(i, item.size)
-		to[i] = item.from[i];
+			to[i] = item.from[i];
 	}
 }
 

@@ -121,18 +121,28 @@ static void cuda_destroy(struct ovm_cuda *cuda)
 	free(cuda);
 }
 
-/* A device that sees nothing of the guest is worth it to who insists only: all has to be staged. */
+/* A device that sees little of the guest is worth it to who insists only: the rest is staged. */
 static struct ovm_error *check_mapping(const struct ovm_engine *engine,
 				       const struct ovm_mapping *mapping)
 {
 	struct ovm_mapping_stats stats;
 
 	ovm_mapping_stats(mapping, &stats);
-	if (stats.mapped || engine->asked_for == OVM_BACKEND_CUDA)
+	if ((stats.mapped && stats.mapped / 3 >= stats.refused) ||
+	    engine->asked_for == OVM_BACKEND_CUDA)
 		return NULL;
-	return ovm_error_format(OVM_ERROR_DEVICE,
+	return ovm_error_format(OVM_ERROR_NOT_FOUND,
 				"the guest's RAM can't be mapped into the GPU: %s",
 				stats.reason ? stats.reason : "it is of no kind that can");
+}
+
+/* There is no doing without what could not be allocated. The error may be a static one. */
+static struct ovm_error *as_device_error(struct ovm_error *err)
+{
+	struct ovm_error *ret = ovm_error_format(OVM_ERROR_DEVICE, "%s", err->message);
+
+	ovm_error_free(err);
+	return ret;
 }
 
 static struct ovm_error *cuda_attach(struct ovm_engine *engine)
@@ -159,6 +169,8 @@ static struct ovm_error *cuda_attach(struct ovm_engine *engine)
 	}
 	if (err) {
 		cuda_destroy(cuda);
+		if (err->code == OVM_ERROR_NO_MEMORY)
+			return ovm_error_prepend(as_device_error(err), "no memory for the GPU");
 		return err;
 	}
 	engine->state = cuda;

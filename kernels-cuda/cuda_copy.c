@@ -23,6 +23,8 @@ enum {
 	NR_SLOTS = 2,
 	/* How much of a piece is copied once more at a time if the guest gave some of it back. */
 	AGAIN_SIZE = 2 << 20,
+	/* Chunks may be larger, but pinned memory is dear. */
+	MAX_CHUNK = 4 << 20,
 };
 
 struct slot {
@@ -357,18 +359,26 @@ static struct ovm_error *copy_run(struct cuda_copy *copy)
 
 struct ovm_error *ovm_cuda_copy(struct ovm_engine *engine, const struct ovm_copy_request *request)
 {
+	struct ovm_copy_request smaller = *request;
 	struct cuda_copy copy = {
-		.request = request,
+		.request = &smaller,
 		.engine = engine,
 		.cuda = engine->state,
 	};
 	bool changed;
 	struct ovm_error *err = ovm_mapping_refresh(copy.cuda->mapping, &changed);
 
+	if (smaller.chunk > MAX_CHUNK)
+		smaller.chunk = MAX_CHUNK;
 	if (!err)
-		err = prepare(engine, request->chunk);
+		err = prepare(engine, smaller.chunk);
 	if (!err)
 		err = copy_run(&copy);
 	free(copy.chunks);
-	return err;
+	if (!err || err->code != OVM_ERROR_NO_MEMORY)
+		return err;
+	/* The CPU needs none. */
+	ovm_error_free(err);
+	ovm_cuda_copy_deinit(copy.cuda);
+	return ovm_cpu_copy(engine, request);
 }

@@ -78,7 +78,8 @@ public:
 	{
 		int now;
 
-		if (before >= 0 && cudaGetDevice(&now) == cudaSuccess && now != before)
+		/* Device 0 is what it is for who never chose: to use it again would start it. */
+		if (before > 0 && cudaGetDevice(&now) == cudaSuccess && now != before)
 			(void)cudaSetDevice(before);
 		(void)cudaGetLastError();
 	}
@@ -114,15 +115,27 @@ struct ovm_error *device_info(struct ovm_device *device, struct ovm_device_info 
 	ret->free_memory = free_memory;
 	ret->nr_sms = static_cast<uint32_t>(properties.multiProcessorCount);
 	ret->arch = static_cast<uint32_t>(properties.major * 10 + properties.minor);
+	ret->maps_read_only = cuda_of(device)->read_only_maps;
 	return nullptr;
 }
 
-/* What is said of memory, not of the device. */
-bool is_refusal(cudaError_t error)
+/* Whether a call failed for what it was asked, and not because the device has failed. */
+bool is_alive(void)
 {
-	return error == cudaErrorInvalidValue || error == cudaErrorMemoryAllocation ||
-	       error == cudaErrorHostMemoryAlreadyRegistered || error == cudaErrorNotSupported ||
-	       error == cudaErrorOperatingSystem || error == cudaErrorNotPermitted;
+	bool alive = cudaFree(nullptr) == cudaSuccess;
+
+	(void)cudaGetLastError();
+	return alive;
+}
+
+/* The same for memory: none left is no failure. */
+struct ovm_error *check_memory(cudaError_t error, const char *what)
+{
+	struct ovm_error *err = check(error, what);
+
+	if (error == cudaErrorMemoryAllocation)
+		err->code = OVM_ERROR_NO_MEMORY;
+	return err;
 }
 
 struct ovm_error *device_map(struct ovm_device *device, const void *host, size_t size,
@@ -143,7 +156,7 @@ struct ovm_error *device_map(struct ovm_device *device, const void *host, size_t
 
 	if (error) {
 		err = failed(error, "pin guest RAM");
-		if (is_refusal(error))
+		if (is_alive())
 			err->code = OVM_ERROR_UNREACHABLE;
 		return err;
 	}
@@ -170,7 +183,7 @@ struct ovm_error *device_alloc(struct ovm_device *device, size_t size, void **re
 	const same_device keep;
 	struct ovm_error *err = use(cuda_of(device)->index);
 
-	return err ? err : check(cudaMalloc(ret, size), "allocate device memory");
+	return err ? err : check_memory(cudaMalloc(ret, size), "allocate device memory");
 }
 
 void device_free(struct ovm_device *device, void *memory)
@@ -204,7 +217,7 @@ struct ovm_error *device_alloc_pinned(struct ovm_device *device, size_t size, in
 
 	if (!memory)
 		return ovm_error_no_memory();
-	err = check(
+	err = check_memory(
 		cudaHostRegister(memory, whole, cudaHostRegisterMapped | cudaHostRegisterPortable),
 		"pin a buffer");
 	if (!err)
@@ -409,15 +422,20 @@ struct ovm_error *try_device(int index, cuda_device *device)
 
 extern "C" struct ovm_error *ovm_cuda_device_open(struct ovm_device **ret)
 {
-	int nr = 0;
+	int nr = 0, driver = 0;
 	cudaError_t error = cudaGetDeviceCount(&nr);
 	struct ovm_error *err = nullptr;
 
 	*ret = nullptr;
 	(void)cudaGetLastError();
+	if (error == cudaErrorInsufficientDriver && !cudaDriverGetVersion(&driver) && driver)
+		return ovm_error_format(OVM_ERROR_DEVICE,
+					"the GPU's driver knows CUDA %d.%d, but this is built with "
+					"%d.%d: update the driver",
+					driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
+					CUDART_VERSION % 1000 / 10);
 	if (error == cudaErrorInsufficientDriver || error == cudaErrorNoDevice || (!error && !nr))
-		return ovm_error_format(OVM_ERROR_DEVICE, "no GPU, or no driver for it: %s",
-					error ? cudaGetErrorString(error) : "none found");
+		return ovm_error_format(OVM_ERROR_DEVICE, "there is no GPU, or no driver for it");
 	if (error)
 		return failed(error, "look for GPUs");
 

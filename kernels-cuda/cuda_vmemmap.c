@@ -11,7 +11,9 @@ enum {
 	CHUNK_SIZE = 1 << OVM_DEVICE_CHUNK_SHIFT,
 	/* Pages that are copied to the device, because it can't read them in place: 256 MiB. */
 	MAX_COPIES = 1 << 16,
-	/* Of those, how many at a time. */
+	/* Pages that are looked up one by one, where the kernel doesn't map them by 2 MiB. */
+	MAX_PAGES = 1 << 21,
+	/* Copies, how many at a time. */
 	BATCH = 256,
 };
 
@@ -55,13 +57,17 @@ static uint64_t find_page(const struct finder *finder, uint64_t gpa)
 	return (uint64_t)(uintptr_t)device;
 }
 
-static bool is_ram(const struct finder *finder, uint64_t gpa)
+/* Whether there is RAM at @gpa; what else goes wrong is the host's affair. */
+static struct ovm_error *find_ram(const struct finder *finder, uint64_t gpa, bool *ret)
 {
 	uint64_t word;
 	struct ovm_error *err = ovm_memory_read(finder->memory, gpa, &word, sizeof(word));
 
+	*ret = !err;
+	if (!err || err->code != OVM_ERROR_FAULT)
+		return err;
 	ovm_error_free(err);
-	return !err;
+	return NULL;
 }
 
 /* Find each page of a chunk by itself. */
@@ -85,12 +91,17 @@ static struct ovm_error *find_pieces(struct finder *finder, size_t chunk, uint64
 						   &shift);
 
 		finder->pages[first + i] = there ? find_page(finder, gpa) : 0;
-		if (there && !finder->pages[first + i] && is_ram(finder, gpa)) {
+		if (there && !finder->pages[first + i]) {
+			err = find_ram(finder, gpa, &there);
+			if (err)
+				return err;
+		}
+		if (there && !finder->pages[first + i]) {
 			finder->copies[finder->nr_copies].page = first + i;
 			finder->copies[finder->nr_copies++].gpa = gpa;
 		}
 	}
-	if (finder->nr_copies > MAX_COPIES)
+	if (finder->nr_copies > MAX_COPIES || finder->nr_pages > MAX_PAGES)
 		return ovm_error_format(OVM_ERROR_BUDGET,
 					"too much of the guest's RAM is not mapped into the GPU");
 	return NULL;
@@ -187,7 +198,9 @@ struct ovm_error *ovm_cuda_find_vmemmap(struct ovm_cuda *cuda, const struct ovm_
 						 request->levels, &finder.vmemmap)
 			    : ovm_error_no_memory();
 	for (uint64_t i = 0; i < ret->nr && !err; i++)
-		err = find_chunk(&finder, i, (ret->first + i) << OVM_DEVICE_CHUNK_SHIFT);
+		err = request->cancelled && request->cancelled(request->arg)
+			      ? ovm_error_format(OVM_ERROR_CANCELLED, "stopped on request")
+			      : find_chunk(&finder, i, (ret->first + i) << OVM_DEVICE_CHUNK_SHIFT);
 	if (!err && finder.vmemmap->err)
 		err = ovm_error_prepend(ovm_take_pointer(finder.vmemmap->err),
 					"can't read the guest's page descriptors");

@@ -15,8 +15,10 @@
 enum {
 	/* What a final entry above level 1 costs of the budget; see cpu_walk.c. */
 	FINAL_ENTRY_COST = 64,
+	/* Tables that the host reads at a time: they fit into half of the staging memory. */
+	SUPPLY = OVM_CUDA_STAGING / 2 / OVM_PAGE_SIZE,
 	/* How often a walk is repeated because the guest gave RAM back meanwhile. */
-	MAX_TRIES = 3,
+	MAX_TRIES = 2,
 };
 
 /* Entries that a device looks at in one walk: those of 8 TiB. The CPU is asked for more. */
@@ -75,7 +77,7 @@ static struct ovm_error *launch(struct cuda_walk *walk, enum ovm_device_kernel k
 	return walk->cuda->ops->launch(walk->cuda->stream, kernel, (uint32_t)nr_blocks, args, size);
 }
 
-/* Copy a few bytes from the device into walk->info, without waiting. */
+/* Copy between the device and pinned memory, without waiting. */
 static struct ovm_error *fetch(struct cuda_walk *walk, void *to, const void *from, size_t size)
 {
 	return walk->cuda->ops->copy(walk->cuda->stream, to, from, size);
@@ -226,7 +228,45 @@ static struct ovm_error *upload_all(struct cuda_walk *walk)
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-/* Begin to load the tables of a level from a batch's items, and to fetch the items. */
+/* Read tables into staging memory, and copy them to their places. */
+static struct ovm_error *supply_some(struct cuda_walk *walk, const uint32_t *items, size_t nr)
+{
+	struct ovm_memory_read reads[SUPPLY];
+	uint8_t *tables = buffer(walk, OVM_CUDA_TABLES);
+	struct ovm_error *err;
+
+	for (size_t i = 0; i < nr; i++) {
+		reads[i].gpa = walk->info->items[items[i]].pte.gpa;
+		reads[i].buf = walk->cuda->staging + (i << OVM_PAGE_SHIFT);
+		reads[i].len = OVM_PAGE_SIZE;
+	}
+	err = ovm_error_prepend(ovm_memory_read_batch(walk->engine->memory, reads, nr),
+				"can't read the process' page tables");
+	for (size_t i = 0; i < nr && !err; i++)
+		err = fetch(walk, tables + ((size_t)items[i] << OVM_PAGE_SHIFT), reads[i].buf,
+			    OVM_PAGE_SIZE);
+	return err ? err : wait(walk);
+}
+
+/* Read the tables that the device could not. */
+static struct ovm_error *supply(struct cuda_walk *walk, uint32_t nr)
+{
+	uint32_t items[SUPPLY];
+	struct ovm_error *err = NULL;
+	size_t nr_items = 0;
+
+	for (uint32_t i = 0; i < nr && !err; i++) {
+		if (walk->info->missing[i])
+			items[nr_items++] = i;
+		if (nr_items == SUPPLY || (nr_items && i == nr - 1)) {
+			err = supply_some(walk, items, nr_items);
+			nr_items = 0;
+		}
+	}
+	return err;
+}
+
+/* Load the tables of a level from a batch's items, and fetch the items. */
 static struct ovm_error *load(struct cuda_walk *walk, uint64_t first, uint32_t nr, uint32_t level)
 {
 	struct ovm_error *err =
@@ -251,31 +291,9 @@ static struct ovm_error *load(struct cuda_walk *walk, uint64_t first, uint32_t n
 		err = fetch(walk, walk->info->items, args.items, nr * sizeof(*args.items));
 	if (!err)
 		err = fetch(walk, walk->info->missing, args.missing, nr * sizeof(*args.missing));
-	return err;
-}
-
-/* Read the tables that the device could not. *@ret is whether there were any. */
-static struct ovm_error *supply(struct cuda_walk *walk, uint32_t nr, bool *ret)
-{
-	struct ovm_error *err = NULL;
-	uint8_t *tables = buffer(walk, OVM_CUDA_TABLES);
-
-	*ret = false;
-	for (uint32_t i = 0; i < nr && !err; i++) {
-		uint8_t table[OVM_PAGE_SIZE];
-
-		if (!walk->info->missing[i])
-			continue;
-		*ret = true;
-		err = ovm_error_prepend(ovm_memory_read(walk->engine->memory,
-							walk->info->items[i].pte.gpa, table,
-							sizeof(table)),
-					"can't read the process' page tables");
-		if (!err)
-			err = ovm_cuda_upload(walk->cuda, tables + ((size_t)i << OVM_PAGE_SHIFT),
-					      table, sizeof(table));
-	}
-	return err;
+	if (!err)
+		err = wait(walk);
+	return err ? err : supply(walk, nr);
 }
 
 static bool is_table(const struct ovm_walk_item *item, uint32_t level)
@@ -336,7 +354,6 @@ static struct ovm_error *expand_batch(struct cuda_walk *walk, uint64_t first, ui
 {
 	struct ovm_cuda *cuda = walk->cuda;
 	struct ovm_error *err = load(walk, first, nr, level);
-	bool supplied;
 
 	if (!err)
 		err = ovm_cuda_reserve(cuda, OVM_CUDA_NUMBERS, nr * sizeof(uint32_t), 0);
@@ -355,10 +372,6 @@ static struct ovm_error *expand_batch(struct cuda_walk *walk, uint64_t first, ui
 	};
 
 	err = count(walk, &args, nr);
-	if (!err)
-		err = supply(walk, nr, &supplied);
-	if (!err && supplied)
-		err = count(walk, &args, nr);
 	if (err)
 		return err;
 
@@ -582,7 +595,6 @@ static struct ovm_error *emit_batch(struct cuda_walk *walk, uint64_t first, uint
 {
 	struct ovm_cuda *cuda = walk->cuda;
 	struct ovm_error *err = load(walk, first, nr, level);
-	bool supplied;
 
 	if (!err)
 		err = ovm_cuda_reserve(cuda, OVM_CUDA_SLOTS,
@@ -606,10 +618,6 @@ static struct ovm_error *emit_batch(struct cuda_walk *walk, uint64_t first, uint
 	};
 
 	err = decode(walk, &args, nr);
-	if (!err)
-		err = supply(walk, nr, &supplied);
-	if (!err && supplied)
-		err = decode(walk, &args, nr);
 	if (err)
 		return err;
 	count_tables(walk, nr, level);
@@ -727,7 +735,8 @@ struct ovm_error *ovm_cuda_walk(struct ovm_engine *engine, const struct ovm_walk
 		if (!err && ovm_mapping_holds_all(cuda->mapping))
 			return finish_results(results, nr);
 		reset_results(results, nr);
-		if (err && err->code != OVM_ERROR_BUDGET)
+		/* The CPU can walk what is too much for a device. */
+		if (err && err->code != OVM_ERROR_BUDGET && err->code != OVM_ERROR_NO_MEMORY)
 			return err;
 		if (err) {
 			ovm_error_free(err);

@@ -44,6 +44,8 @@ struct ovm_device_info {
 	uint32_t nr_sms;
 	/** Version of the instruction set: 90 for sm_90. */
 	uint32_t arch;
+	/** Whether map() takes memory that can only be read. */
+	bool maps_read_only;
 };
 
 /** A piece of a batched copy. */
@@ -73,12 +75,13 @@ struct ovm_device_ops {
 				 const void **ret);
 	void (*unmap)(struct ovm_device *device, const void *host);
 
+	/** Errors: OVM_ERROR_NO_MEMORY, which is no failure of the device; OVM_ERROR_DEVICE. */
 	struct ovm_error *(*alloc)(struct ovm_device *device, size_t size, void **ret);
 	/** NULL is fine. */
 	void (*free)(struct ovm_device *device, void *memory);
 	/**
 	 * Allocate pinned host memory, zeroed, on NUMA node @node (-1: anywhere); kernels reach it
-	 * at *@ret_device.
+	 * at *@ret_device. Errors: those of alloc.
 	 */
 	struct ovm_error *(*alloc_pinned)(struct ovm_device *device, size_t size, int node,
 					  void **ret, void **ret_device);

@@ -115,8 +115,7 @@ static inline OVM_HD void ovm_device_sum_slots(const uint32_t *count, uint32_t *
 	OVM_SHARED(uint32_t, group[NR_GROUPS]);
 
 	OVM_SYNC();
-	OVM_LANES(i, NR_GROUPS)
-	{
+	OVM_LANES(i, NR_GROUPS) {
 		uint32_t sum = 0;
 
 		for (uint32_t j = 0; j < GROUP; j++)
@@ -124,8 +123,7 @@ static inline OVM_HD void ovm_device_sum_slots(const uint32_t *count, uint32_t *
 		group[i] = sum;
 	}
 	OVM_SYNC();
-	OVM_LANES(i, NR_GROUPS)
-	{
+	OVM_LANES(i, NR_GROUPS) {
 		uint32_t sum = 0;
 
 		for (uint32_t j = 0; j < i; j++)
@@ -165,11 +163,11 @@ static inline OVM_HD void ovm_load_body(const struct ovm_load_args *args, uint32
 	uint64_t *to = args->tables + (uint64_t)block * OVM_TABLE_ENTRIES;
 
 	OVM_LANES(i, 1)
-	args->missing[block] = wanted && !page;
-	if (!page)
+		args->missing[block] = wanted && !page;
+	if (!wanted)
 		return;
 	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	to[i] = from[i];
+		to[i] = page ? from[i] : 0;
 }
 
 /* ---- count, expand --------------------------------------------------------------------------- */
@@ -224,23 +222,20 @@ static inline OVM_HD void ovm_count_body(const struct ovm_expand_args *args, uin
 	OVM_SHARED(uint32_t, part[2 * 16]);
 
 	if (!ovm_expand_wanted(args, block)) {
-		OVM_LANES(i, 1)
-		{
+		OVM_LANES(i, 1) {
 			args->nr_out[block] = 1;
 			args->nr_tables[block] = 0;
 		}
 		return;
 	}
-	OVM_LANES(i, NR)
-	{
+	OVM_LANES(i, NR) {
 		struct ovm_walk_item child;
 
 		items[i] = ovm_expand_entry(args, block, i, &child);
 		tables[i] = items[i] && child.pte.state == OVM_PTE_TABLE;
 	}
 	OVM_SYNC();
-	OVM_LANES(i, 16)
-	{
+	OVM_LANES(i, 16) {
 		uint32_t nr = 0, nr_tables = 0;
 
 		for (uint32_t j = 0; j < NR / 16; j++) {
@@ -251,8 +246,7 @@ static inline OVM_HD void ovm_count_body(const struct ovm_expand_args *args, uin
 		part[16 + i] = nr_tables;
 	}
 	OVM_SYNC();
-	OVM_LANES(i, 1)
-	{
+	OVM_LANES(i, 1) {
 		uint32_t nr = 0, nr_tables = 0;
 
 		for (uint32_t j = 0; j < 16; j++) {
@@ -274,18 +268,16 @@ static inline OVM_HD void ovm_expand_body(const struct ovm_expand_args *args, ui
 
 	if (!ovm_expand_wanted(args, block)) {
 		OVM_LANES(i, 1)
-		*out = args->items[block];
+			*out = args->items[block];
 		return;
 	}
-	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	{
+	OVM_LANES(i, OVM_TABLE_ENTRIES) {
 		struct ovm_walk_item child;
 
 		count[i] = ovm_expand_entry(args, block, i, &child);
 	}
 	ovm_device_sum_slots(count, first, &total);
-	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	{
+	OVM_LANES(i, OVM_TABLE_ENTRIES) {
 		struct ovm_walk_item child;
 		uint32_t nr = ovm_expand_entry(args, block, i, &child);
 
@@ -344,8 +336,7 @@ static inline OVM_HD void ovm_slots_body(const struct ovm_slots_args *args, uint
 	OVM_SHARED(uint8_t, none[OVM_TABLE_ENTRIES]);
 	OVM_SHARED(uint64_t, part[NR_PARTS * (OVM_WALK_NR_COUNTS + 1)]);
 
-	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	{
+	OVM_LANES(i, OVM_TABLE_ENTRIES) {
 		struct ovm_run run;
 		uint64_t raw = is_table ? table[i] : 0;
 
@@ -365,8 +356,7 @@ static inline OVM_HD void ovm_slots_body(const struct ovm_slots_args *args, uint
 	}
 	OVM_SYNC();
 	/* Each lane sums one number over one part of the slots; the last one counts the runs. */
-	OVM_LANES(i, NR_PARTS * (OVM_WALK_NR_COUNTS + 1))
-	{
+	OVM_LANES(i, NR_PARTS * (OVM_WALK_NR_COUNTS + 1)) {
 		uint32_t what = i / NR_PARTS, begin = i % NR_PARTS * PART;
 		uint64_t sum = 0;
 
@@ -381,8 +371,7 @@ static inline OVM_HD void ovm_slots_body(const struct ovm_slots_args *args, uint
 		part[i] = sum;
 	}
 	OVM_SYNC();
-	OVM_LANES(i, OVM_WALK_NR_COUNTS + 1)
-	{
+	OVM_LANES(i, OVM_WALK_NR_COUNTS + 1) {
 		uint64_t sum = 0;
 
 		for (uint32_t j = 0; j < NR_PARTS; j++)
@@ -411,22 +400,20 @@ static inline OVM_HD void ovm_runs_body(const struct ovm_runs_args *args, uint32
 	OVM_SHARED(uint32_t, total);
 
 	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	head[i] = slots[i].nr_pages && !ovm_slot_continues(slots, i);
+		head[i] = slots[i].nr_pages && !ovm_slot_continues(slots, i);
 	ovm_device_sum_slots(head, before, &total);
-	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	{
+	OVM_LANES(i, OVM_TABLE_ENTRIES) {
 		if (head[i])
 			out[before[i]] = slots[i];
 	}
 	OVM_SYNC();
 	/* The last slot of a run knows where it ends, and its first where it begins. */
-	OVM_LANES(i, OVM_TABLE_ENTRIES)
-	{
+	OVM_LANES(i, OVM_TABLE_ENTRIES) {
 		bool last = i == OVM_TABLE_ENTRIES - 1 || head[i + 1] || !slots[i + 1].nr_pages;
-		uint64_t end = slots[i].va + (slots[i].nr_pages << OVM_PAGE_SHIFT);
 
 		if (slots[i].nr_pages && last) {
 			struct ovm_run *run = &out[before[i] + head[i] - 1];
+			uint64_t end = slots[i].va + (slots[i].nr_pages << OVM_PAGE_SHIFT);
 
 			run->nr_pages = (end - run->va) >> OVM_PAGE_SHIFT;
 		}
@@ -464,8 +451,7 @@ static inline OVM_HD bool ovm_run_continues(const struct ovm_join_args *args, ui
 /** One block for each OVM_JOIN_RUNS runs. */
 static inline OVM_HD void ovm_joints_body(const struct ovm_join_args *args, uint32_t block)
 {
-	OVM_LANES(lane, OVM_JOIN_RUNS)
-	{
+	OVM_LANES(lane, OVM_JOIN_RUNS) {
 		uint64_t i = (uint64_t)block * OVM_JOIN_RUNS + lane;
 
 		if (i < args->nr)
@@ -475,8 +461,7 @@ static inline OVM_HD void ovm_joints_body(const struct ovm_join_args *args, uint
 
 static inline OVM_HD void ovm_join_body(const struct ovm_join_args *args, uint32_t block)
 {
-	OVM_LANES(lane, OVM_JOIN_RUNS)
-	{
+	OVM_LANES(lane, OVM_JOIN_RUNS) {
 		uint64_t i = (uint64_t)block * OVM_JOIN_RUNS + lane;
 
 		if (i < args->nr && args->head[i])
@@ -486,8 +471,7 @@ static inline OVM_HD void ovm_join_body(const struct ovm_join_args *args, uint32
 
 static inline OVM_HD void ovm_ends_body(const struct ovm_join_args *args, uint32_t block)
 {
-	OVM_LANES(lane, OVM_JOIN_RUNS)
-	{
+	OVM_LANES(lane, OVM_JOIN_RUNS) {
 		uint64_t i = (uint64_t)block * OVM_JOIN_RUNS + lane;
 
 		if (i < args->nr && (i == args->nr - 1 || args->head[i + 1])) {

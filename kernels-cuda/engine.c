@@ -129,7 +129,8 @@ bool ovm_engine_is_like(const struct ovm_engine *engine, const struct ovm_engine
 	struct ovm_engine_options opts;
 
 	return copy_options(&opts, sizeof(opts), options) && !engine->gave_up &&
-	       opts.backend == engine->asked_for && opts.nr_threads == engine->nr_asked_for;
+	       !engine->did_not_attach && opts.backend == engine->asked_for &&
+	       opts.nr_threads == engine->nr_asked_for;
 }
 
 bool ovm_engine_gave_up(const struct ovm_engine *engine)
@@ -172,7 +173,8 @@ void ovm_engine_destroy(struct ovm_engine *engine)
  */
 static struct ovm_error *engine_give_up(struct ovm_engine *engine, struct ovm_error *err)
 {
-	if (!err || err->code != OVM_ERROR_DEVICE || engine->backend == &ovm_backend_cpu)
+	if (!err || engine->backend == &ovm_backend_cpu ||
+	    (err->code != OVM_ERROR_DEVICE && err->code != OVM_ERROR_NOT_FOUND))
 		return err;
 	engine->backend->detach(engine);
 	engine->state = NULL;
@@ -239,8 +241,11 @@ struct ovm_error *ovm_engine_attach(struct ovm_engine *engine, const struct ovm_
 		err = ovm_source_create(memory, &engine->source);
 	engine->memory = memory;
 	if (!err)
-		err = engine_give_up(engine, engine->backend->attach(engine));
-	/* It has not worked yet: the reason is enough. */
+		err = engine->backend->attach(engine);
+	/* It has not worked yet: the reason is enough. Another time it may work, unless it won't.
+	 */
+	engine->did_not_attach |= err && err->code == OVM_ERROR_DEVICE;
+	err = engine_give_up(engine, err);
 	engine->gave_up = false;
 	if (err)
 		engine_detach(engine);

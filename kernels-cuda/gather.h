@@ -31,7 +31,7 @@ static inline OVM_HD void ovm_gather_body(const struct ovm_gather_args *args, ui
 	struct ovm_quad *to = (struct ovm_quad *)(args->to + ((uint64_t)block << OVM_PAGE_SHIFT));
 
 	OVM_LANES(i, OVM_QUADS_PER_PAGE)
-	to[i] = from[i];
+		to[i] = from[i];
 }
 
 #endif /* OVM_KERNELS_CUDA_GATHER_H */

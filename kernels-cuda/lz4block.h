@@ -188,10 +188,9 @@ static inline OVM_HD void ovm_compress_body(const struct ovm_compress_args *args
 	OVM_SHARED(uint16_t, tables[OVM_COMPRESS_BLOCKS * OVM_LZ4_TABLE]);
 
 	OVM_LANES(i, OVM_COMPRESS_BLOCKS * OVM_LZ4_TABLE)
-	tables[i] = 0;
+		tables[i] = 0;
 	OVM_SYNC();
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		const uint32_t lanes = OVM_BLOCK_LANES / OVM_COMPRESS_BLOCKS;
 		uint32_t i = block * OVM_COMPRESS_BLOCKS + lane / lanes;
 

@@ -67,6 +67,8 @@ struct ovm_mapping {
 	struct ovm_device *device;
 	const struct ovm_memory *memory;
 	struct ovm_mapping_limits limits;
+	/* The device can't pin what can't be written. It does not write. */
+	bool writable;
 	struct ovm_pagemap pagemap;
 	struct ovm_ram_file *files;
 	size_t nr_files;
@@ -184,7 +186,8 @@ static void open_areas(struct ovm_mapping *mapping)
 
 		if ((area->file_offset | area->size) % area->file->page_size == 0)
 			errnum = ovm_window_open(&area->window, area->file->fd, area->file_offset,
-						 area->size, area->file->page_size);
+						 area->size, area->file->page_size,
+						 mapping->writable);
 		if (errnum)
 			refuse_always(mapping, area->size, strerrordesc_np(errnum));
 		else
@@ -563,8 +566,13 @@ struct ovm_error *ovm_mapping_create_limited(struct ovm_device *device,
 	mapping->memory = memory;
 	mapping->pagemap.fd = -1;
 
-	struct ovm_error *err = mapping_init(mapping, limits);
+	struct ovm_device_info info;
+	struct ovm_error *err = device->ops->info(device, &info);
 
+	if (!err) {
+		mapping->writable = !info.maps_read_only;
+		err = mapping_init(mapping, limits);
+	}
 	if (err) {
 		ovm_mapping_destroy(mapping);
 		return err;

@@ -160,8 +160,7 @@ static inline OVM_HD void ovm_classify_body(const struct ovm_classify_args *args
 	const uint8_t *page = args->pages + ((uint64_t)block << OVM_PAGE_SHIFT);
 	const ovm_word64 *words = (const ovm_word64 *)(const void *)page;
 
-	OVM_LANES(i, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(i, OVM_BLOCK_LANES) {
 		bits[i] = words[i] | words[i + OVM_BLOCK_LANES];
 		/* Neighbours read neighbouring words. */
 		for (uint32_t j = 0; args->key && j < OVM_HASH_NR_SUMS; j++)
@@ -171,8 +170,7 @@ static inline OVM_HD void ovm_classify_body(const struct ovm_classify_args *args
 	}
 	OVM_SYNC();
 	for (uint32_t half = OVM_BLOCK_LANES / 2; half; half /= 2) {
-		OVM_LANES(i, half)
-		{
+		OVM_LANES(i, half) {
 			bits[i] |= bits[i + half];
 			for (uint32_t j = 0; args->key && j < OVM_HASH_NR_SUMS; j++)
 				sums[OVM_HASH_NR_SUMS * i + j] +=
@@ -180,8 +178,7 @@ static inline OVM_HD void ovm_classify_body(const struct ovm_classify_args *args
 		}
 		OVM_SYNC();
 	}
-	OVM_LANES(i, 1)
-	{
+	OVM_LANES(i, 1) {
 		struct ovm_hash_sums all;
 
 		args->zero[block] = !bits[i];

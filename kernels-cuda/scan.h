@@ -46,15 +46,13 @@ static inline OVM_HD void ovm_scan_lanes(uint64_t *sum)
 	OVM_SHARED(uint64_t, group[NR_GROUPS]);
 
 	OVM_SYNC();
-	OVM_LANES(i, NR_GROUPS)
-	{
+	OVM_LANES(i, NR_GROUPS) {
 		group[i] = 0;
 		for (uint32_t j = 0; j < GROUP; j++)
 			group[i] += sum[i * GROUP + j];
 	}
 	OVM_SYNC();
-	OVM_LANES(i, NR_GROUPS)
-	{
+	OVM_LANES(i, NR_GROUPS) {
 		uint64_t before = 0;
 
 		for (uint32_t j = 0; j < i; j++)
@@ -74,15 +72,13 @@ static inline OVM_HD void ovm_scan_sums_body(const struct ovm_scan_args *args, u
 {
 	OVM_SHARED(uint64_t, sum[OVM_BLOCK_LANES]);
 
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		sum[lane] = 0;
 		for (uint32_t i = 0; i < OVM_SCAN_LANE; i++)
 			sum[lane] += ovm_scan_number(args, block, lane * OVM_SCAN_LANE + i);
 	}
 	OVM_SYNC();
-	OVM_LANES(lane, 1)
-	{
+	OVM_LANES(lane, 1) {
 		uint64_t all = 0;
 
 		for (uint32_t i = 0; i < OVM_BLOCK_LANES; i++)
@@ -98,15 +94,13 @@ static inline OVM_HD void ovm_scan_tops_body(const struct ovm_scan_args *args, u
 	OVM_SHARED(uint64_t, sum[OVM_BLOCK_LANES]);
 
 	(void)block;
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		sum[lane] = 0;
 		for (uint32_t i = lane * part; i < (lane + 1) * part && i < args->nr_blocks; i++)
 			sum[lane] += args->sums[i];
 	}
 	ovm_scan_lanes(sum);
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		uint64_t before = sum[lane];
 
 		for (uint32_t i = lane * part; i < (lane + 1) * part && i < args->nr_blocks; i++) {
@@ -123,15 +117,13 @@ static inline OVM_HD void ovm_scan_body(const struct ovm_scan_args *args, uint32
 {
 	OVM_SHARED(uint64_t, sum[OVM_BLOCK_LANES]);
 
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		sum[lane] = 0;
 		for (uint32_t i = 0; i < OVM_SCAN_LANE; i++)
 			sum[lane] += ovm_scan_number(args, block, lane * OVM_SCAN_LANE + i);
 	}
 	ovm_scan_lanes(sum);
-	OVM_LANES(lane, OVM_BLOCK_LANES)
-	{
+	OVM_LANES(lane, OVM_BLOCK_LANES) {
 		uint64_t before = args->sums[block] + sum[lane];
 
 		for (uint32_t i = 0; i < OVM_SCAN_LANE; i++) {

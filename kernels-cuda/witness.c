@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -111,8 +112,31 @@ bool ovm_pagemap_is_present(const struct ovm_pagemap *pagemap, const void *memor
 	return read_present(pagemap->fd, memory, size);
 }
 
+/* Map a file over what is reserved; returns an errno. */
+static int map_file(uint8_t *map, size_t size, int fd, uint64_t offset, bool writable)
+{
+	const int flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+	char path[32];
+	void *ret;
+	int again;
+
+	if (!writable)
+		return mmap(map, size, PROT_READ, flags, fd, (off_t)offset) == MAP_FAILED ? errno
+											  : 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	if (again < 0)
+		return errno;
+	ret = mmap(map, size, PROT_READ | PROT_WRITE, flags, again, (off_t)offset);
+
+	int errnum = ret == MAP_FAILED ? errno : 0;
+
+	close(again);
+	return errnum;
+}
+
 int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
-		    size_t page_size)
+		    size_t page_size, bool writable)
 {
 	size_t unit = page_size > HUGE_PAGE ? page_size : HUGE_PAGE;
 	size_t room = size + unit + 2 * OVM_PAGE_SIZE;
@@ -125,10 +149,9 @@ int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t s
 	uintptr_t first = (uintptr_t)reserved + OVM_PAGE_SIZE;
 	uint8_t *map = reserved + OVM_PAGE_SIZE + (offset - first) % unit;
 
-	if (mmap(map, size, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) ==
-	    MAP_FAILED) {
-		int errnum = errno;
+	int errnum = map_file(map, size, fd, offset, writable);
 
+	if (errnum) {
 		munmap(reserved, room);
 		return errnum;
 	}
@@ -149,7 +172,7 @@ void ovm_window_close(struct ovm_window *window)
 int ovm_witness_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
 		     size_t page_size)
 {
-	int errnum = ovm_window_open(window, fd, offset, size, page_size);
+	int errnum = ovm_window_open(window, fd, offset, size, page_size, false);
 
 	if (errnum)
 		return errnum;

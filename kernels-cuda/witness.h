@@ -51,10 +51,11 @@ struct ovm_window {
 
 /**
  * Map a piece of a file where addresses are like offsets modulo @page_size, or 2 MiB if that is
- * more. Returns 0, or an errno. Nothing is put into the page tables.
+ * more. Returns 0, or an errno. Nothing is put into the page tables. @writable is for devices that
+ * can't pin what can't be written; it takes a file that this process may write.
  */
 int ovm_window_open(struct ovm_window *window, int fd, uint64_t offset, size_t size,
-		    size_t page_size);
+		    size_t page_size, bool writable);
 
 /** Does nothing to a window that is all zeroes. */
 void ovm_window_close(struct ovm_window *window);

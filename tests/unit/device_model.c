@@ -39,6 +39,9 @@
 #define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -358,6 +361,9 @@ static struct ovm_error *model_map(struct model *model, const uint8_t *host, siz
 		return refusal(model, "too much of it");
 	if (model->settings.refuse && model->settings.refuse(host, size))
 		return refusal(model, "as asked");
+	if (model->settings.needs_writable &&
+	    madvise((void *)(uintptr_t)host, size, MADV_POPULATE_WRITE))
+		return refusal(model, "it can't be written");
 	if (madvise((void *)(uintptr_t)host, size, MADV_POPULATE_READ))
 		return refusal(model, strerror(errno));
 
@@ -449,7 +455,7 @@ static struct ovm_error *model_alloc(struct model *model, size_t size, void **re
 	if (!size)
 		BREACH("alloc: 0 bytes");
 	if (size > memory - model->used)
-		return ovm_error_format(OVM_ERROR_DEVICE,
+		return ovm_error_format(OVM_ERROR_NO_MEMORY,
 					"the device of the tests has no memory for %zu bytes",
 					size);
 
@@ -746,6 +752,7 @@ static struct ovm_error *op_info(struct ovm_device *device, struct ovm_device_in
 		ret->free_memory = ret->memory - model->used;
 		ret->nr_sms = 4;
 		ret->arch = 75;
+		ret->maps_read_only = !model->settings.needs_writable;
 	}
 	unlock(model);
 	return err;

@@ -43,6 +43,8 @@ struct device_model_settings {
 	enum device_model_order order;
 	/* Do work when it is put into a stream, not when it is waited for. */
 	bool at_once;
+	/* Refuse memory that can only be read, as most devices do. */
+	bool needs_writable;
 	/* Look for holes in files after device_model_punched() only: that takes a while. */
 	bool told;
 	/* Bytes of device memory; 0: 1 GiB. */

@@ -253,6 +253,41 @@ OVM_TEST(engine_device, stages_what_can_not_be_mapped)
 	ASSERT_TRUE(sees(&f, false));
 }
 
+OVM_TEST(engine_device, maps_ram_for_a_device_that_wants_it_writable)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	struct device_model_stats stats;
+	bool same;
+
+	ASSERT_OK(fixture_init(&f));
+	device_model_settings.needs_writable = true;
+	ASSERT_OK(make_engine(&f, OVM_BACKEND_AUTO));
+	ASSERT_STREQ(ovm_engine_backend_name(f.engine), "cuda");
+	ASSERT_OK(compare(&f, &same));
+	ASSERT_TRUE(same);
+	device_model_stats(f.engine->device, &stats);
+	ASSERT_TRUE(stats.mapped > 0);
+	ASSERT_EQ_U64(stats.refusals, 0);
+}
+
+OVM_TEST(engine_device, leaves_to_the_cpu_what_takes_more_memory_than_there_is)
+{
+	_cleanup_fixture_ struct fixture f = {0};
+	bool same;
+
+	ASSERT_OK(fixture_init(&f));
+	/* From too little to attach to nearly enough. */
+	for (uint64_t memory = 1 * MIB; memory < 128 * MIB; memory *= 2) {
+		device_model_settings.memory = memory;
+		ASSERT_OK(make_engine(&f, OVM_BACKEND_AUTO));
+		ASSERT_OK(compare(&f, &same));
+		ASSERT_TRUE(same);
+		ASSERT_FALSE(ovm_engine_gave_up(f.engine));
+		destroy_engine(&f);
+		ASSERT_TRUE(device_model_released());
+	}
+}
+
 OVM_TEST(engine_device, leaves_it_to_the_cpu_if_nothing_can_be_mapped)
 {
 	_cleanup_fixture_ struct fixture f = {0};

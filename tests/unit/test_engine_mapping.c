@@ -657,8 +657,8 @@ OVM_TEST(engine_mapping, leaves_nothing_behind_if_the_device_fails)
 			.size = MIB, .kind = OVM_RAM_MAPPED, .fd = dup(guest.fd)};
 
 		ASSERT_OK(ovm_memory_create(&range, 1, &memory));
-		/* Opening is a call, too. */
-		device_model_settings.fail_at = n + 1;
+		/* Opening is a call, too, and so is asking what the device can do. */
+		device_model_settings.fail_at = n + 2;
 		ASSERT_OK(device_model_open(&device));
 
 		struct ovm_error *err =
