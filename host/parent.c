@@ -34,6 +34,9 @@ enum {
 	PE_LAZY = 2,
 	PE_PRESENT = 4,
 	PE_ALIGNED = 8,
+	/* Fields of an entry that other versions of CRIU have: old ones, and those from 4.2 on. */
+	FIELD_IN_PARENT = 3,
+	FIELD_NR_PAGES_64 = 5,
 };
 
 struct ovm_parent {
@@ -480,11 +483,24 @@ static struct ovm_error *take_inherited(struct pagemap *pagemap, const PagemapEn
 	return err;
 }
 
+static bool is_of_other_version(const PagemapEntry *entry)
+{
+	for (size_t i = 0; i < entry->base.n_unknown_fields; i++)
+		if (entry->base.unknown_fields[i].tag == FIELD_IN_PARENT ||
+		    entry->base.unknown_fields[i].tag == FIELD_NR_PAGES_64)
+			return true;
+	return false;
+}
+
 static struct ovm_error *take_entry(struct pagemap *pagemap, const PagemapEntry *entry)
 {
 	const uint32_t flags = entry->has_flags ? entry->flags : PE_PRESENT;
 	const uint64_t size = (uint64_t)entry->nr_pages << OVM_PAGE_SHIFT;
 
+	if (is_of_other_version(entry))
+		return bad_entry(pagemap,
+				 "was written by a version of CRIU that has pages otherwise than "
+				 "3.17.1");
 	/* A field that isn't known may say that the pages are elsewhere. */
 	if (entry->base.n_unknown_fields ||
 	    flags & ~(uint32_t)(PE_PARENT | PE_LAZY | PE_PRESENT | PE_ALIGNED) ||

@@ -327,6 +327,14 @@ OVM_TEST(parent, refuses_damaged_pagemaps)
 		   (const uint64_t[]){base_va, 1, PE_PRESENT, 1}, 4);
 	fclose(file);
 	refuse_pages("old", "isn't known");
+	/* Those of other versions of CRIU. */
+	for (uint64_t field = 3; field <= 5; field += 2) {
+		file = begin_pagemap("old", 3);
+		put_record(file, (const uint64_t[]){1, 2, field},
+			   (const uint64_t[]){base_va, field == 3, 1}, 3);
+		fclose(file);
+		refuse_pages("old", "by a version of CRIU");
+	}
 	ASSERT_TRUE(!truncate(path_of("old", "pagemap-77.img"), 17));
 	refuse_pages("old", "damaged");
 	ASSERT_TRUE(!truncate(path_of("old", "pagemap-77.img"), 7));
