@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "host/page_store.h"
+#include "host/parent.h"
 #include "host/sift.h"
 #include "test_engine_guest.h"
 #include "test.h"
@@ -101,14 +102,9 @@ static void move(struct fixture *f, uint64_t va, uint64_t gpa)
 	memset(f->guest.ram + from, 0xee, PAGE);
 }
 
-static void init_with(struct fixture *f, bool skip_zero, uint32_t block_pages)
+static void init_options(struct fixture *f, struct ovm_copier_options options)
 {
-	struct ovm_copier_options options = {
-		.first_id = FIRST_ID,
-		.skip_zero = skip_zero,
-		.block_pages = block_pages,
-	};
-
+	options.first_id = FIRST_ID;
 	memset(f, 0, sizeof(*f));
 	f->dir_fd = -1;
 	strcpy(f->dir, "/tmp/ovm-copier.XXXXXX");
@@ -121,6 +117,12 @@ static void init_with(struct fixture *f, bool skip_zero, uint32_t block_pages)
 	ASSERT_OK(ovm_copier_create(&options, &f->copier));
 	for (unsigned int i = 0; i < NR; i++)
 		put(f, page_va(i), FRAMES + i * PAGE);
+}
+
+static void init_with(struct fixture *f, bool skip_zero, uint32_t block_pages)
+{
+	init_options(
+		f, (struct ovm_copier_options){.skip_zero = skip_zero, .block_pages = block_pages});
 }
 
 static void init(struct fixture *f)
@@ -452,6 +454,75 @@ OVM_TEST(copier, takes_what_others_may_write_in_the_end_only)
 	ASSERT_EQ_U64(f.files[1].nr_entries, 2);
 	ASSERT_OK(ovm_copier_arrange(f.copier));
 	check_file(&f, NR);
+}
+
+static void write_image(int dir_fd, const char *name, const void *data, size_t len)
+{
+	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	ASSERT_TRUE(fd >= 0 && write(fd, data, len) == (ssize_t)len);
+	close(fd);
+}
+
+/* An image of records with one byte of length each, the end being one without. */
+static void write_records(int dir_fd, const char *name, enum ovm_image_type type,
+			  const uint8_t *records)
+{
+	uint8_t image[64];
+	uint32_t magic[2];
+	size_t len = ovm_image_magic(type, magic) * sizeof(*magic);
+
+	memcpy(image, magic, len);
+	for (; *records; records += *records + 1) {
+		memcpy(image + len, &(uint32_t){*records}, sizeof(uint32_t));
+		memcpy(image + len + sizeof(uint32_t), records + 1, *records);
+		len += sizeof(uint32_t) + *records;
+	}
+	write_image(dir_fd, name, image, len);
+}
+
+OVM_TEST(copier, reads_what_a_parent_has_before_the_pause)
+{
+	static const char *const names[] = {"inventory.img", "pagemap-shmem-7.img", "pages-1.img"};
+	char dir[] = "/tmp/ovm-copier-parent.XXXXXX";
+	const struct ovm_rec_shmem shmem = {.inode = 0xffff888000001000, .ino = 7};
+	struct ovm_run runs[] = {
+		{.va = 0, .gpa = FRAMES, .nr_pages = 4, .kind = OVM_PAGE_FILE},
+		{.va = 8 * PAGE, .gpa = FRAMES + 8 * PAGE, .nr_pages = 2, .kind = OVM_PAGE_FILE},
+	};
+	const struct ovm_pages_file file = {
+		.runs = runs, .nr_runs = 2, .shmem = &shmem, .outsiders = true};
+	struct ovm_parent *parent;
+	struct fixture f;
+	bool done;
+
+	ASSERT_TRUE(mkdtemp(dir));
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	write_records(dir_fd, names[0], OVM_IMAGE_INVENTORY, (const uint8_t[]){2, 8, 2, 0});
+	write_records(dir_fd, names[1], OVM_IMAGE_PAGEMAP_SHMEM,
+		      (const uint8_t[]){2, 8, 1, 6, 8, 0, 16, 4, 32, 4, 0});
+	ASSERT_OK(ovm_parent_open(dir, &parent));
+	init_options(&f, (struct ovm_copier_options){.parent = parent});
+	write_image(dir_fd, names[2], f.guest.ram + FRAMES, (size_t)4 * PAGE);
+	look(&f);
+	f.files[1] = file;
+	f.pages.nr_files = 2;
+	ASSERT_OK(ovm_copier_round(f.copier, &f.pages, &f.stats));
+	ASSERT_TRUE(!unlinkat(dir_fd, names[1], 0));
+	look(&f);
+	f.files[1] = file;
+	f.pages.nr_files = 2;
+	ASSERT_OK(ovm_copier_finish(f.copier, &f.pages, 0, &f.stats, &done));
+	ASSERT_TRUE(done);
+	ASSERT_EQ_U64(f.pages.shmem.parent, 4);
+	ASSERT_EQ_U64(f.pages.shmem.written, 2);
+	fixture_deinit(&f);
+	ovm_parent_close(parent);
+	unlinkat(dir_fd, names[0], 0);
+	unlinkat(dir_fd, names[2], 0);
+	close(dir_fd);
+	ASSERT_TRUE(!rmdir(dir));
 }
 
 static void clear(struct fixture *f, unsigned int i)
