@@ -157,6 +157,9 @@ static struct ovm_error *slot_init(struct ovm_cuda *cuda, const struct ovm_cuda_
 	if (!err)
 		err = alloc(cuda, kept->output, &slot->compacted);
 	if (!err)
+		/* Padding comes back with the rest, though nobody has written it. */
+		err = cuda->ops->fill(slot->stream, slot->compacted, 0, kept->output);
+	if (!err)
 		err = alloc_pinned(cuda, kept->output, &slot->output, &device);
 	if (!err)
 		err = alloc_pinned(cuda, lists_init(&slot->host, NULL, nr_pages),
