@@ -669,5 +669,10 @@ struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack
 	if (err)
 		abandon(pack.cuda);
 	ovm_packing_deinit(&pack.packing);
-	return err;
+	if (!err || err->code != OVM_ERROR_NO_MEMORY)
+		return err;
+	/* Of the device, most likely, and the CPU needs none of that. */
+	ovm_error_free(err);
+	ovm_cuda_pack_deinit(pack.cuda);
+	return ovm_cpu_pack(engine, request, ret);
 }

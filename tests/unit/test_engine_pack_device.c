@@ -117,6 +117,20 @@ OVM_TEST(engine_pack_device, little_memory)
 	memset(&device_model_settings, 0, sizeof(device_model_settings));
 }
 
+/* With too little, the CPU does it, and the device is not given up. */
+OVM_TEST(engine_pack_device, not_enough_memory)
+{
+	_cleanup_scene_ struct scene *scene = NULL;
+
+	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 41, &scene));
+	for (uint64_t mib = 1; mib <= 32 && !ovm_test_failed(); mib *= 2) {
+		device_model_settings.memory = mib * MIB;
+		scene->request.align = mib == 4;
+		check_device(scene);
+	}
+	memset(&device_model_settings, 0, sizeof(device_model_settings));
+}
+
 OVM_TEST(engine_pack_device, some_of_it_is_mapped)
 {
 	_cleanup_scene_ struct scene *scene = NULL;
