@@ -13,6 +13,12 @@ enum {
 	OVM_CUDA_STAGING = 4 << 20,
 	/** Items of a walk that the device works on at a time. */
 	OVM_CUDA_MAX_ITEMS = 4096,
+	/**
+	 * Most pages of an LZ4 block that is made by the device. One thread encodes a block, so
+	 * that a batch of larger ones would leave most of the device idle, while few CPU cores are
+	 * faster than as many of its threads. Reasoning, not measured.
+	 */
+	OVM_CUDA_MAX_BLOCK_PAGES = 16,
 };
 
 /** Device memory that grows. */
@@ -54,6 +60,8 @@ struct ovm_cuda {
 	struct ovm_cuda_buffer buffers[OVM_CUDA_NR_BUFFERS];
 	/** Items of a batch; less than OVM_CUDA_MAX_ITEMS in tests only. */
 	uint32_t max_items;
+	/** Pages of a block; more than OVM_CUDA_MAX_BLOCK_PAGES in tests and benchmarks only. */
+	uint32_t max_block_pages;
 	struct ovm_cuda_copy *copy;
 	struct ovm_cuda_pack *pack;
 };

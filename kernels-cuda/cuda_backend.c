@@ -155,6 +155,7 @@ static struct ovm_error *cuda_attach(struct ovm_engine *engine)
 	cuda->device = engine->device;
 	cuda->ops = engine->device->ops;
 	cuda->max_items = OVM_CUDA_MAX_ITEMS;
+	cuda->max_block_pages = OVM_CUDA_MAX_BLOCK_PAGES;
 
 	struct ovm_error *err = ovm_mapping_create(engine->device, engine->memory, &cuda->mapping);
 

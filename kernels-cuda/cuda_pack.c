@@ -652,6 +652,18 @@ static void abandon(struct ovm_cuda *cuda)
 	}
 }
 
+/* Whether there may be blocks that are better left to the CPU. */
+static bool has_large_blocks(const struct ovm_cuda *cuda, const struct ovm_pack_request *request)
+{
+	if (request->block_pages <= cuda->max_block_pages)
+		return false;
+	for (size_t i = 0; i < request->nr_extents; i++) {
+		if (request->extents[i].ops & OVM_PACK_LZ4)
+			return true;
+	}
+	return false;
+}
+
 struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack_request *request,
 				struct ovm_pack_result **ret)
 {
@@ -662,6 +674,10 @@ struct ovm_error *ovm_cuda_pack(struct ovm_engine *engine, const struct ovm_pack
 		.request = request,
 	};
 	bool changed;
+
+	if (has_large_blocks(pack.cuda, request))
+		return ovm_cpu_pack(engine, request, ret);
+
 	struct ovm_error *err = ovm_mapping_refresh(pack.cuda->mapping, &changed);
 
 	if (!err)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels-cuda/cuda.h"
+
 #ifdef OVM_EMULATED
 #include "tests/unit/device_model.h"
 #endif
@@ -29,4 +31,10 @@ struct ovm_error *test_engine_create(const char *device, unsigned int nr_threads
 	else if (strcmp(device, "cuda"))
 		return ovm_error_format(OVM_ERROR_USAGE, "there is no device '%s'", device);
 	return ovm_engine_create(&options, ret);
+}
+
+void test_engine_any_block(struct ovm_engine *engine)
+{
+	if (!strcmp(ovm_engine_backend_name(engine), "cuda") && engine->state)
+		((struct ovm_cuda *)engine->state)->max_block_pages = OVM_PACK_MAX_BLOCK_PAGES;
 }

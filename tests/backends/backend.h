@@ -12,4 +12,7 @@
 struct ovm_error *test_engine_create(const char *device, unsigned int nr_threads,
 				     struct ovm_engine **ret);
 
+/** Have blocks of any size made by the device of an engine that is attached, if it has one. */
+void test_engine_any_block(struct ovm_engine *engine);
+
 #endif /* OVM_TESTS_BACKENDS_BACKEND_H */

@@ -347,6 +347,7 @@ static bool attach_both(struct test *t)
 
 	if (!same_errors(t, "attach", cpu, other, &both) || both)
 		return false;
+	test_engine_any_block(t->other);
 	if (made_allocated(t->guest) != before)
 		return fail(t, "attach: RAM grew from %" PRIu64 " to %" PRIu64 " blocks", before,
 			    made_allocated(t->guest));

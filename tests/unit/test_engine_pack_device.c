@@ -7,12 +7,24 @@
 #include "test.h"
 #include "test_engine_scene.h"
 
-#include "kernels-cuda/engine.h"
+#include "kernels-cuda/cuda.h"
 
 enum {
 	/* An offset in the RAM file where none of the scene's pages is. */
 	ELSEWHERE = 100 * MIB,
 };
+
+/* Whether blocks of any size are made by devices; else, large ones are the CPU's. */
+static bool any_block = true;
+
+static struct ovm_error *attach(struct ovm_engine *engine, const struct scene *scene)
+{
+	struct ovm_error *err = ovm_engine_attach(engine, scene->guest.memory);
+
+	if (!err && any_block && !strcmp(ovm_engine_backend_name(engine), "cuda"))
+		((struct ovm_cuda *)engine->state)->max_block_pages = OVM_PACK_MAX_BLOCK_PAGES;
+	return err;
+}
 
 /* Pack a scene by an engine on the device, or, if that is fine, without it. */
 static struct ovm_error *pack_with(enum ovm_backend backend, struct scene *scene,
@@ -27,7 +39,7 @@ static struct ovm_error *pack_with(enum ovm_backend backend, struct scene *scene
 	struct ovm_error *err = ovm_engine_create_on(&options, device_model_open, &engine);
 
 	if (!err)
-		err = ovm_engine_attach(engine, scene->guest.memory);
+		err = attach(engine, scene);
 	if (!err)
 		err = pack_by(scene, engine, packed);
 	*on_device = !err && !strcmp(ovm_engine_backend_name(engine), "cuda");
@@ -88,6 +100,26 @@ OVM_TEST(engine_pack_device, blocks_of_all_sizes)
 		check_device(scene);
 	}
 	memset(&device_model_settings, 0, sizeof(device_model_settings));
+}
+
+/* The device makes small blocks, and does what has none. */
+OVM_TEST(engine_pack_device, large_blocks_are_left_to_the_cpu)
+{
+	_cleanup_scene_ struct scene *scene = NULL;
+
+	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 42, &scene));
+	any_block = false;
+	scene->request.block_pages = 16;
+	check_device(scene);
+	ASSERT_TRUE(device_model_last.launches > 0);
+	scene->request.block_pages = 17;
+	check_device(scene);
+	ASSERT_EQ_U64(device_model_last.launches, 0);
+	for (size_t i = 0; i < scene->request.nr_extents; i++)
+		scene->extents[i].ops &= ~(uint32_t)OVM_PACK_LZ4;
+	check_device(scene);
+	ASSERT_TRUE(device_model_last.launches > 0);
+	any_block = true;
 }
 
 OVM_TEST(engine_pack_device, memory_that_cant_be_mapped)
@@ -199,7 +231,7 @@ OVM_TEST(engine_pack_device, again_and_again)
 
 	ASSERT_OK(scene_create(OVM_RAM_MAPPED, 39, &scene));
 	ASSERT_OK(ovm_engine_create_on(NULL, device_model_open, &engine));
-	ASSERT_OK(ovm_engine_attach(engine, scene->guest.memory));
+	ASSERT_OK(attach(engine, scene));
 	for (int i = 0; i < 6 && !ovm_test_failed(); i++) {
 		int left = i / 2 + 1;
 
