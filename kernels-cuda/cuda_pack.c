@@ -261,14 +261,15 @@ static struct ovm_error *stage(struct cuda_pack *pack, struct slot *slot, uint64
 static struct ovm_error *find_sources(struct cuda_pack *pack, struct slot *slot, uint64_t gpa,
 				      uint32_t page, size_t len, bool again)
 {
-	struct ovm_error *err = NULL;
-
-	while (len && !err) {
+	while (len) {
 		const uint8_t *device = NULL;
 		size_t n = again ? len : ovm_mapping_find(pack->cuda->mapping, gpa, len, &device);
 
 		if (!device) {
-			err = stage(pack, slot, gpa, page, n);
+			struct ovm_error *err = stage(pack, slot, gpa, page, n);
+
+			if (err)
+				return err;
 			device = slot->device_staged + ((size_t)page << OVM_PAGE_SHIFT);
 		}
 		for (size_t i = 0; i < n; i += OVM_PAGE_SIZE)
@@ -276,7 +277,7 @@ static struct ovm_error *find_sources(struct cuda_pack *pack, struct slot *slot,
 		gpa += n;
 		len -= n;
 	}
-	return err;
+	return NULL;
 }
 
 /* Where a chunk's pages are, piece by piece. */
