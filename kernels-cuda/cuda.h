@@ -9,7 +9,7 @@
 #include "mapping.h"
 
 enum {
-	/** Bytes of pinned memory for small transfers, one half for each direction's data. */
+	/** Bytes of pinned memory: one half for transfers, one for what a batch tells the host. */
 	OVM_CUDA_STAGING = 4 << 20,
 	/** Items of a walk that the device works on at a time. */
 	OVM_CUDA_MAX_ITEMS = 4096,
